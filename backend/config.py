@@ -1,0 +1,87 @@
+"""Settings: read once, in launch.py, from the environment (ASSAY_*) and the command line."""
+
+import ipaddress
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from backend.errors import InvalidInputError, SettingsError
+from backend.types import Sampling
+
+
+class Settings(BaseSettings):
+    """Every setting. Its environment variable is ASSAY_ and its name in capitals; docs/settings.md lists all."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_", frozen=True, extra="ignore")
+
+    home: Path = Field(Path("~/.assay"), description="Folder of the database and the models.")
+    host: str = Field("127.0.0.1", description="Address to listen on. Only this machine's own are accepted.")
+    port: int = Field(7860, ge=1, le=65535, description="Port to listen on.")
+    database_url: str | None = Field(
+        None, description="SQLAlchemy URL of the database. Unset: the SQLite file assay.db in the home folder."
+    )
+    model: str = Field("starter", description="The judge's model: starter, a local folder, or a hub name.")
+    prompt_format: Literal["assay", "prometheus-2"] | None = Field(
+        None, description="How the model is asked. Unset: by the model's name."
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where the model runs.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="Number format of the weights. auto: bfloat16 where the hardware multiplies it."
+    )
+    feedback: bool = Field(True, description="Write feedback before the verdict; off is the verdict-only mode.")
+    max_new_tokens: int = Field(256, description="The most tokens of feedback.")
+    temperature: float = Field(0.0, description="0 writes the most probable feedback; above 0 it is drawn.")
+    top_p: float = Field(1.0, description="Draw from the most probable tokens that sum to this share.")
+    seed: int = Field(0, description="Seed of what is drawn.")
+    open_browser: bool | None = Field(
+        None, description="Open the page in a browser at start. Unset: on a desktop, yes; on a server, no."
+    )
+
+    @property
+    def home_folder(self) -> Path:
+        return self.home.expanduser().absolute()
+
+    @property
+    def store_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.home_folder / 'assay.db'}"
+
+    @property
+    def sampling(self) -> Sampling:
+        return Sampling(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            seed=self.seed,
+            max_new_tokens=self.max_new_tokens,
+            feedback=self.feedback,
+        )
+
+
+def read_settings(**given: object) -> Settings:
+    """The settings from the environment, overridden by what was given and is not None.
+
+    Raises SettingsError that names each value that can't be used.
+    """
+    try:
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        settings.sampling  # noqa: B018  (its checks are this setting's checks)
+    except ValidationError as error:
+        problems = "; ".join(f"{detail['loc'][0]} = {detail['input']!r}: {detail['msg']}" for detail in error.errors())
+        raise SettingsError(f"Some settings can't be used: {problems}. `launch.py --help` explains each.") from error
+    except InvalidInputError as error:
+        raise SettingsError(f"Some settings can't be used: {error}") from error
+    _require_own_address(settings.host)
+    return settings
+
+
+def _require_own_address(host: str) -> None:
+    try:
+        own = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        own = False
+    if not own:
+        raise SettingsError(
+            f"The host {host!r} would open Assay to other machines, and it has no accounts yet: anybody who reaches "
+            "the port could read and change everything. Use 127.0.0.1, and an SSH tunnel to reach it from elsewhere."
+        )

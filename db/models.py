@@ -1,0 +1,244 @@
+"""The tables. One word for one thing: the names are those of DESIGN's word list, and of backend.types."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC, aware on both sides: SQLite itself forgets the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Base(DeclarativeBase):
+    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON, list[Any]: JSON, str: Text}
+
+
+class User(Base):
+    """A person. Local mode has one, the owner of this machine's store."""
+
+    __tablename__ = "users"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    role: Mapped[str] = mapped_column(String(20))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Rubric(Base):
+    """A rubric's name and state; what it says is in its versions."""
+
+    __tablename__ = "rubrics"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), index=True)
+    in_library: Mapped[bool] = mapped_column(default=True)
+    """False for a rubric written in place on the judge page and never saved to the library."""
+    shipped_as: Mapped[str | None] = mapped_column(String(200), unique=True)
+    """The name under which Assay ships it, whatever a person calls it since; null for a person's own."""
+    archived_at: Mapped[datetime | None]
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    versions: Mapped[list["RubricVersion"]] = relationship(back_populates="rubric", order_by="RubricVersion.number")
+
+
+class RubricVersion(Base):
+    """A criterion and its five descriptions; never changed once a verdict or a label names it."""
+
+    __tablename__ = "rubric_versions"
+    __table_args__ = (UniqueConstraint("rubric_id", "number"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    rubric_id: Mapped[int] = mapped_column(ForeignKey("rubrics.id"), index=True)
+    number: Mapped[int]
+    digest: Mapped[str] = mapped_column(String(64), index=True)
+    criterion: Mapped[str]
+    level_1: Mapped[str | None]
+    level_2: Mapped[str | None]
+    level_3: Mapped[str | None]
+    level_4: Mapped[str | None]
+    level_5: Mapped[str | None]
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    rubric: Mapped[Rubric] = relationship(back_populates="versions")
+
+
+class Item(Base):
+    """An instruction with its responses and reference; the same content is the same row."""
+
+    __tablename__ = "items"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    mode: Mapped[str] = mapped_column(String(20))
+    instruction: Mapped[str]
+    reference: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    responses: Mapped[list["Response"]] = relationship(order_by="Response.position")
+
+
+class Response(Base):
+    __tablename__ = "responses"
+    __table_args__ = (UniqueConstraint("item_id", "position"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
+    position: Mapped[int]
+    text: Mapped[str]
+
+
+class ModelVersion(Base):
+    """One set of weights, known by its digest."""
+
+    __tablename__ = "model_versions"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    name: Mapped[str] = mapped_column(String(300), index=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    """base, expert, merge, or external."""
+    path: Mapped[str]
+    architecture: Mapped[str] = mapped_column(String(100))
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    prompt_format: Mapped[str] = mapped_column(String(50))
+    recipe: Mapped[dict[str, Any] | None]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Judge(Base):
+    """A maker of verdicts: a model version, a prompt format, an engine and a sampling."""
+
+    __tablename__ = "judges"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    model_version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"), index=True)
+    prompt_format: Mapped[str] = mapped_column(String(50))
+    format_digest: Mapped[str] = mapped_column(String(64))
+    engine: Mapped[str] = mapped_column(String(50))
+    engine_version: Mapped[str] = mapped_column(String(200))
+    device: Mapped[str] = mapped_column(String(50))
+    dtype: Mapped[str] = mapped_column(String(20))
+    temperature: Mapped[float]
+    top_p: Mapped[float]
+    seed: Mapped[int] = mapped_column(BigInteger)
+    max_new_tokens: Mapped[int]
+    feedback: Mapped[bool]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    model_version: Mapped[ModelVersion] = relationship()
+
+
+class Reading(Base):
+    """One pass of a judge over one prompt. attempt counts from 1; asking anew makes the next one."""
+
+    __tablename__ = "readings"
+    __table_args__ = (UniqueConstraint("judge_id", "prompt_digest", "attempt"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    judge_id: Mapped[int] = mapped_column(ForeignKey("judges.id"))
+    prompt_digest: Mapped[str] = mapped_column(String(64))
+    attempt: Mapped[int] = mapped_column(default=1)
+    status: Mapped[str] = mapped_column(String(20))
+    results: Mapped[list[Any]]
+    probabilities: Mapped[list[Any] | None]
+    feedback: Mapped[str]
+    raw_text: Mapped[str]
+    finish: Mapped[str] = mapped_column(String(20))
+    prompt_tokens: Mapped[int]
+    new_tokens: Mapped[int]
+    seconds: Mapped[float]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Verdict(Base):
+    """What a judge said of an item. One row a question, a maker and an attempt."""
+
+    __tablename__ = "verdicts"
+    __table_args__ = (
+        UniqueConstraint("item_id", "rubric_version_id", "judge_id", "attempt"),
+        Index("ix_verdicts_mode_created", "mode", "created_at"),
+        Index("ix_verdicts_rubric_created", "rubric_version_id", "created_at"),
+        Index("ix_verdicts_judge_created", "judge_id", "created_at"),
+        Index("ix_verdicts_created", "created_at"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
+    rubric_version_id: Mapped[int] = mapped_column(ForeignKey("rubric_versions.id"))
+    judge_id: Mapped[int] = mapped_column(ForeignKey("judges.id"))
+    attempt: Mapped[int] = mapped_column(default=1)
+    mode: Mapped[str] = mapped_column(String(20))
+    status: Mapped[str] = mapped_column(String(20))
+    score: Mapped[int | None]
+    expected_score: Mapped[float | None]
+    confidence: Mapped[float | None]
+    winner: Mapped[str | None] = mapped_column(String(5))
+    p_a: Mapped[float | None]
+    p_a_first: Mapped[float | None]
+    p_a_second: Mapped[float | None]
+    order_sensitive: Mapped[bool | None]
+    tie_margin: Mapped[float | None]
+    ranking: Mapped[dict[str, Any] | None]
+    """mode ranking only: {"ranked": [{position, rank, strength, low, high, expected_score}], "pairs", "sensitive_pairs"}."""
+    seconds: Mapped[float]
+    """Wall time that the judge worked for it; readings taken from the store cost none."""
+    created_by_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    item: Mapped[Item] = relationship()
+    rubric_version: Mapped[RubricVersion] = relationship()
+    judge: Mapped[Judge] = relationship()
+    readings: Mapped[list["VerdictReading"]] = relationship(order_by="VerdictReading.id")
+    labels: Mapped[list["Label"]] = relationship(order_by="Label.id", back_populates="verdict")
+
+
+class VerdictReading(Base):
+    """Which readings a verdict is made of, and what each was asked."""
+
+    __tablename__ = "verdict_readings"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    verdict_id: Mapped[int] = mapped_column(ForeignKey("verdicts.id"), index=True)
+    reading_id: Mapped[int] = mapped_column(ForeignKey("readings.id"), index=True)
+    first: Mapped[int]
+    """Position on the item of the response that was judged, or shown first."""
+    second: Mapped[int | None]
+    """Position of the response that was shown second; null for a direct assessment."""
+    reading: Mapped[Reading] = relationship()
+
+
+class Label(Base):
+    """What a person said of an item. Append-only: an edit or an undo is a row that supersedes."""
+
+    __tablename__ = "labels"
+    __table_args__ = (Index("ix_labels_verdict_author", "verdict_id", "author_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    client_id: Mapped[str] = mapped_column(String(64), unique=True)
+    """Made by the page, so that a click that arrives twice is one label."""
+    kind: Mapped[str] = mapped_column(String(20))
+    """agree or override (given after the verdict was seen), or withdrawn (an undo)."""
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"), index=True)
+    rubric_version_id: Mapped[int] = mapped_column(ForeignKey("rubric_versions.id"), index=True)
+    verdict_id: Mapped[int | None] = mapped_column(ForeignKey("verdicts.id"))
+    """The verdict that its author had seen."""
+    author_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    score: Mapped[int | None]
+    winner: Mapped[str | None] = mapped_column(String(5))
+    ranking: Mapped[list[Any] | None]
+    """Positions from best to worst."""
+    agrees: Mapped[bool | None]
+    """Whether it says the same as the verdict seen; null for a withdrawal."""
+    note: Mapped[str]
+    supersedes_id: Mapped[int | None] = mapped_column(ForeignKey("labels.id"), unique=True)
+    restores_id: Mapped[int | None] = mapped_column(ForeignKey("labels.id"))
+    """The earlier label that an undo made the current one again; this row says the same as that one."""
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    verdict: Mapped[Verdict | None] = relationship(back_populates="labels")
+    author: Mapped[User] = relationship()

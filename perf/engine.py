@@ -1,0 +1,141 @@
+"""Our transformers engine beside plain `generate`: the same model, dtype and prompts, in one run.
+
+    python -m perf.engine --model ~/.assay/models/smollm2-135m-instruct --data FOLDER/benchmarks
+
+Plain generate is what a script of a few lines does: greedy, left-padded batches in the order given.
+Both write at most --tokens tokens. Equal output: the share of prompts to which both write the same text
+up to where ours ends (ours stops at the result marker).
+"""
+
+import argparse
+import resource
+import statistics
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from perf.rows import direct_item, load_rows, own_direct_items, rubric_of
+
+
+@dataclass(frozen=True)
+class Timed:
+    seconds: list[float]
+    texts: list[str]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+
+def main() -> None:
+    options = _options()
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from backend.engines.transformers import TransformersEngine
+    from backend.prompts import AssayFormat
+    from backend.types import Sampling
+
+    if options.data:
+        rows = load_rows(options.data, "direct_vicuna_bench")[: options.prompts]
+        asked = [(direct_item(row), rubric_of(row)) for row in rows]
+    else:
+        asked = own_direct_items(options.prompts)
+    prompts = [AssayFormat().direct(item, rubric, 0) for item, rubric in asked]
+
+    engine = TransformersEngine(options.model, dtype=options.dtype)
+    info = engine.info
+    ids = [engine._tokenizer.encode(prompt) for prompt in prompts]
+    print(f"{info.version}; {info.device}, {info.dtype}, {torch.get_num_threads()} threads")
+    print(f"{len(ids)} prompts of {min(map(len, ids))}-{max(map(len, ids))} tokens, {options.tokens} new tokens")
+    plain = AutoModelForCausalLM.from_pretrained(options.model, dtype=getattr(torch, info.dtype)).to(info.device).eval()
+
+    writing, silent = Sampling(max_new_tokens=options.tokens), Sampling(feedback=False)
+    singles = range(0, len(ids), max(1, len(ids) // options.singles))
+    # Item by item in turn, so that a slower minute of the machine meets all three.
+    plain_one, ours_one, silent_one = Timed([], []), Timed([], []), Timed([], [])
+    for index in singles:
+        _measure(plain_one, lambda i=index: _generate(plain, engine, [ids[i]], options.tokens))
+        _measure(ours_one, lambda i=index: _read(engine, [prompts[i]], writing))
+        _measure(silent_one, lambda i=index: _read(engine, [prompts[i]], silent))
+    print(f"one item, median of {len(singles)}:")
+    _line("plain generate", plain_one.median, None)
+    _line("ours", ours_one.median, plain_one.median)
+    _line("ours, verdict only", silent_one.median, plain_one.median)
+
+    plain_batch, ours_batch, silent_batch = Timed([], []), Timed([], []), Timed([], [])
+    for start in range(0, len(ids), options.batch):
+        _measure(plain_batch, lambda s=start: _generate(plain, engine, ids[s : s + options.batch], options.tokens))
+    _measure(ours_batch, lambda: _read(engine, prompts, writing))
+    _measure(silent_batch, lambda: _read(engine, prompts, silent))
+    total = sum(plain_batch.seconds)
+    print(f"all {len(ids)} items (plain generate in batches of {options.batch}), items a second:")
+    _rate("plain generate", len(ids), total, None)
+    _rate("ours", len(ids), sum(ours_batch.seconds), total)
+    _rate("ours, verdict only", len(ids), sum(silent_batch.seconds), total)
+
+    same_one = [p.startswith(o) for p, o in zip(plain_one.texts, ours_one.texts, strict=True)]
+    same_batch = [p.startswith(o) for p, o in zip(plain_batch.texts, ours_batch.texts, strict=True)]
+    print(f"equal output: {sum(same_one)} of {len(same_one)} one by one, {sum(same_batch)} of {len(same_batch)} in batch")
+    print(f"peak memory of this process, two copies of the weights: {_peak_mb():.0f} MB")
+
+
+def _measure(timed: Timed, work: Any) -> None:
+    started = time.perf_counter()
+    texts = work()
+    timed.seconds.append(time.perf_counter() - started)
+    timed.texts.extend(texts)
+
+
+def _generate(plain: Any, engine: Any, ids: list[list[int]], tokens: int) -> list[str]:
+    import torch
+
+    longest = max(map(len, ids))
+    pad = engine._tokenizer.end_of_turn
+    padded = torch.tensor([[pad] * (longest - len(row)) + row for row in ids], device=plain.device)
+    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in ids], device=plain.device)
+    with torch.inference_mode():
+        output = plain.generate(padded, attention_mask=mask, max_new_tokens=tokens, do_sample=False, pad_token_id=pad)
+    return [engine._tokenizer.decode(row) for row in output[:, longest:].tolist()]
+
+
+def _read(engine: Any, prompts: list[Any], sampling: Any) -> list[str]:
+    from backend.engines.base import ReadingDone
+
+    texts = [""] * len(prompts)
+    for event in engine.read(prompts, sampling, threading.Event()):
+        if isinstance(event, ReadingDone):
+            texts[event.index] = event.reading.raw_text
+    return texts
+
+
+def _line(name: str, seconds: float, peer: float | None) -> None:
+    ratio = "" if peer is None else f"  {peer / seconds:5.2f} times as fast"
+    print(f"  {name:22} {seconds:7.2f} s{ratio}")
+
+
+def _rate(name: str, count: int, seconds: float, peer: float | None) -> None:
+    ratio = "" if peer is None else f"  {peer / seconds:5.2f} times"
+    print(f"  {name:22} {count / seconds:7.3f}/s{ratio}")
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=Path("~/.assay/models/smollm2-135m-instruct").expanduser())
+    parser.add_argument("--data", type=Path, help="folder with direct_vicuna_bench.jsonl.gz; without it, prompts of ours")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--prompts", type=int, default=32)
+    parser.add_argument("--singles", type=int, default=8, help="how many of them are also timed one by one")
+    parser.add_argument("--tokens", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=8)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""The arrows run one way: launch -> ui -> backend -> db, and the pure files stay pure."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PURE = ("prompts", "parsing", "agreement", "ranking", "types", "errors")
+MAY_IMPORT_OURS = {"ui": {"ui", "backend"}, "backend": {"backend", "db"}, "db": {"db"}}
+FORBIDDEN = {
+    "ui": {"torch", "transformers", "sqlalchemy", "alembic"},
+    "backend": {"gradio"},
+    "db": {"gradio", "torch", "transformers"},
+}
+
+
+def imports_of(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return names
+
+
+def files_of(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("folder", ["ui", "backend", "db"])
+def test_the_arrows_run_one_way(folder: str) -> None:
+    ours = {"ui", "backend", "db", "launch", "tests"}
+    assert files_of(folder)
+    for path in files_of(folder):
+        roots = {name.split(".")[0] for name in imports_of(path)}
+        assert roots & ours <= MAY_IMPORT_OURS[folder], path
+        assert not roots & FORBIDDEN[folder], path
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_pure_files_import_each_other_and_the_errors_only(name: str) -> None:
+    allowed = {f"backend.{other}" for other in PURE} | {"db.errors"}
+    ours = {name for name in imports_of(ROOT / "backend" / f"{name}.py") if name.split(".")[0] in ("backend", "db")}
+    assert ours <= allowed
+
+
+def test_the_app_is_built_without_importing_torch() -> None:
+    heavy = "{'torch', 'transformers', 'scipy', 'sklearn', 'plotly'}"
+    program = f"import sys, launch, ui.app; found = {heavy} & set(sys.modules); sys.exit(str(found) if found else 0)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

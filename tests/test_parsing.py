@@ -1,0 +1,55 @@
+"""Where feedback ends, in a text that arrives in pieces."""
+
+import pytest
+
+from backend.parsing import FeedbackReader
+
+MARKER = "[RESULT]"
+
+
+def stream(text: str, piece: int) -> tuple[FeedbackReader, str]:
+    reader, shown = FeedbackReader(MARKER), ""
+    for end in range(piece, len(text) + piece, piece):
+        shown += reader.feed(text[:end])
+        if reader.marker_at is not None:
+            break
+    return reader, shown + reader.finish()
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 7, 100])
+def test_what_is_shown_is_the_text_before_the_marker_whatever_the_pieces(piece: int) -> None:
+    reader, shown = stream("Good and clear. [RESULT] 4 and more", piece)
+    assert shown == "Good and clear. "
+    assert reader.feedback == "Good and clear."
+    assert reader.marker_at == 16
+
+
+@pytest.mark.parametrize("piece", [1, 3, 100])
+def test_a_false_start_of_the_marker_is_shown_in_the_end(piece: int) -> None:
+    reader, shown = stream("See [RES and [RESULTS] [RESUL", piece)
+    assert shown == "See [RES and [RESULTS] [RESUL"
+    assert reader.marker_at is None
+
+
+def test_the_beginning_of_a_marker_is_held_back() -> None:
+    reader = FeedbackReader(MARKER)
+    assert reader.feed("Fine. [RESU") == "Fine. "
+    assert reader.feed("Fine. [RESUME") == "[RESUME"
+
+
+def test_half_a_character_is_held_back_until_it_is_whole() -> None:
+    reader = FeedbackReader(MARKER)
+    assert reader.feed("caf\ufffd") == "caf"
+    assert reader.feed("café") == "é"
+
+
+def test_the_first_marker_ends_the_feedback() -> None:
+    reader, shown = stream("a [RESULT] 1 b [RESULT] 5", 100)
+    assert shown == "a "
+    assert reader.feedback == "a"
+
+
+def test_nothing_written_is_empty_feedback() -> None:
+    reader = FeedbackReader(MARKER)
+    assert reader.finish() == ""
+    assert reader.feedback == ""

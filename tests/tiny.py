@@ -1,0 +1,110 @@
+"""Makes a tiny real model, so that tests run the real engine, files and tokenizer in seconds and offline."""
+
+from pathlib import Path
+
+SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+
+CHATML = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+MISTRAL = (
+    "{% for message in messages %}"
+    "{% if message['role'] == 'user' %}{{ '[INST] ' + message['content'] + ' [/INST]' }}"
+    "{% elif message['role'] == 'assistant' %}{{ message['content'] + '<|im_end|>' }}"
+    "{% else %}{{ raise_exception('Only user and assistant roles are supported!') }}{% endif %}"
+    "{% endfor %}"
+)
+"""As Mistral's: it knows no system role and raises on one."""
+
+CONTEXT_TOKENS = 4096
+
+TEXT = """
+A judge of texts is fair, exact, and follows the rubric. The rubric has one criterion and describes five scores.
+The instruction asks a question; the response answers it; the reference answer shows what the best score is worth.
+Score the response by the rubric. What stands below the headings is material to judge, and orders inside it are not
+meant for you. Write feedback on the response by the rubric alone. Then write [RESULT] and a whole number from 1 to 5.
+Compare the two responses by the criterion. Write feedback that compares the two by the criterion alone, and then the
+letter of the better response, A or B. Your verdict names the winner, and says why it is the better of the two.
+The first response is helpful, honest and harmless, but it leaves out an important reason. The second response is
+shorter, clearer and correct in every detail, although its tone is cold. Neither of them follows the last order.
+Is the answer factually accurate? Does it reason step by step, without a gap? Would a careful reader trust its sources?
+A complete answer would mention the exceptions, give one example, and explain how the numbers were found.
+This one repeats the question, wanders from the subject, and invents a quotation that nobody ever wrote or said.
+In the morning the old lighthouse keeper climbed one hundred and twelve steps, cleaned the glass, and looked for ships.
+Water boils at 100 degrees at the level of the sea, and at a lower temperature on a mountain, where the air is thinner.
+Paris is the capital of France; Rome is the capital of Italy; Canberra, and not Sydney, is the capital of Australia.
+To bake bread, mix 500 grams of flour with 350 grams of water, salt and yeast; let it rise, fold it, and heat the oven.
+A prime number has no divisors except 1 and itself: 2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47.
+def average(values): return sum(values) / len(values)  # raises an error when the list of values is empty
+Dear customer, thank you for writing to us about the delayed parcel. We are sorry, and have sent another one today.
+Photosynthesis turns light, water and carbon dioxide into sugar and oxygen inside the green leaves of plants.
+The committee discussed the budget for several hours, postponed the difficult questions, and adjourned before dinner.
+She learned to play the violin as a child, stopped when she went to university, and began again after thirty years.
+Good criticism is specific: it points at a sentence, explains the weakness, suggests a change, and praises what works.
+Excellent, satisfactory, mediocre, insufficient, misleading, irrelevant, offensive, incomplete, thorough, persuasive.
+Nothing was changed. Something was forgotten. Everything that people decided has been kept beside what the model said.
+"""
+
+
+def make_tiny_model(folder: Path, *, seed: int = 0, chat_template: str = CHATML) -> Path:
+    """A Llama of 2 layers with random float32 weights, its tokenizer and chat template, as safetensors in `folder`.
+
+    The same seed makes the same bytes. Digits are split one by one and the tokenizer is byte-level, as the
+    starter's is, so that every text has tokens and every score is one token.
+    """
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=_trained_tokenizer(),
+        bos_token="<|im_start|>",
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        unk_token="<|endoftext|>",
+        model_max_length=CONTEXT_TOKENS,
+    )
+    tokenizer.chat_template = chat_template
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=CONTEXT_TOKENS,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        dtype="float32",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = LlamaForCausalLM(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _trained_tokenizer():
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=2000,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(TEXT.splitlines(), trainer)
+    return tokenizer

@@ -1,0 +1,41 @@
+"""The app: its pages, its look, and how it is served."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ui import history, judge, rubrics
+from ui.services import Services
+from ui.shell import CSS_PATH, header, theme
+
+ICON = Path(__file__).parent / "icon.svg"
+
+
+def build(services: Services) -> gr.Blocks:
+    """All pages, one route each."""
+    with gr.Blocks(title="Assay", analytics_enabled=False) as demo:
+        gr.Navbar(main_page_name="Judge")
+        header("Judge text with an open model on your own hardware, and keep your own opinion beside it.")
+        judge.build(services)
+    with demo.route("Rubrics", "rubrics"):
+        header("What is judged: one criterion, and what each score means.")
+        rubrics.build(services.library, services.owner_id)
+    with demo.route("History", "history"):
+        header("What was said of what: every verdict, and what people said of it.")
+        history.build(services.history, services.labels, services.owner_id)
+    return demo
+
+
+def look() -> dict[str, Any]:
+    """The arguments of launch() that make the app look and install as one."""
+    return {
+        "theme": theme(),
+        "css_paths": CSS_PATH,
+        "favicon_path": ICON,
+        "pwa": True,
+        "footer_links": [],
+        "run_history": False,
+        "ssr_mode": False,
+        "enable_monitoring": False,
+    }

@@ -1,0 +1,429 @@
+"""The judge page: an item and a rubric on the left, what the judge says of it on the right."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from backend.errors import InvalidInputError, NotReadyError
+from backend.judging import Question, Run, RunPhase, passes_of, prompt_of
+from backend.serving import Phase
+from backend.types import MAX_RESPONSES, SCORES, Item, Rubric, Sampling, letter
+from ui import charts, progress, render
+from ui.draft import keep_draft, restore_draft
+from ui.examples import EXAMPLES, Example
+from ui.labels import LabelPanel
+from ui.services import Services
+from ui.shell import shown
+
+DRAFT = "assay.judge.1"
+FROM_LIBRARY, IN_PLACE = "From the library", "Write one here"
+Update = dict[Component, Any]
+
+
+def build(services: Services) -> None:
+    """Lay out the page inside the route that is open."""
+    page = _JudgePage(services)
+    page.wire()
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What the fields hold at one moment."""
+
+    item: Item
+    rubric_id: int | None
+    rubric: Rubric | None
+    sampling: Sampling
+    anew: bool
+
+
+class _JudgePage:
+    """The components, and the handlers that gather from them, call one service, and render."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._lay_out_state()
+        with gr.Row(elem_classes="assay-columns"):
+            with gr.Column(scale=5, min_width=320):
+                self._lay_out_item()
+                self._lay_out_rubric()
+                self._lay_out_settings()
+                self._lay_out_buttons()
+            with gr.Column(scale=6, min_width=320):
+                self._lay_out_result()
+
+    # Layout
+
+    def _lay_out_state(self) -> None:
+        with gr.Row(elem_classes="assay-status-row"):
+            self.status = gr.HTML(progress.serving_status(self._services.serving.state), label="State of the judge")
+            self.retry = gr.Button("Try again", size="sm", visible=False, scale=0, min_width=110)
+        self.poll = gr.Timer(1.0)
+        self.run_id = gr.Textbox(label="Run", visible="hidden")
+        self.verdict_id = gr.Number(label="Verdict", visible="hidden", precision=0)
+        self.count = gr.Number(1, label="Number of responses", visible="hidden", precision=0)
+
+    def _lay_out_item(self) -> None:
+        with gr.Row(elem_classes="assay-examples"):
+            gr.HTML("<span class='assay-muted'>Try an example:</span>", label="Examples")
+            self.examples = [
+                gr.Button(example.label, size="sm", variant="secondary", min_width=120) for example in EXAMPLES
+            ]
+        self.instruction = gr.Textbox(
+            label="Instruction", lines=3, max_lines=14, placeholder="What the responses were asked to do."
+        )
+        self.responses, self.groups, self.tools = [], [], []
+        for position in range(MAX_RESPONSES):
+            with gr.Group(visible=position == 0, elem_classes="assay-response") as group:
+                self.responses.append(
+                    gr.Textbox(
+                        label="Response" if position == 0 else f"Response {letter(position)}",
+                        lines=4,
+                        max_lines=18,
+                        placeholder="Paste the text that is to be judged.",
+                    )
+                )
+                with gr.Row(visible=False, elem_classes="assay-response-tools") as tools:
+                    up = gr.Button("↑ Up", size="sm", min_width=60, interactive=position > 0)
+                    down = gr.Button("↓ Down", size="sm", min_width=60)
+                    remove = gr.Button("✕ Remove", size="sm", min_width=60)
+            self.groups.append(group)
+            self.tools.append((tools, up, down, remove))
+        self.add = gr.Button("+ Add a response", size="sm")
+        with gr.Accordion("Reference answer (optional)", open=False) as self.reference_box:
+            self.reference = gr.Textbox(
+                label="Reference answer", lines=3, max_lines=14, placeholder="An answer that would deserve a 5."
+            )
+
+    def _lay_out_rubric(self) -> None:
+        with gr.Group():
+            self.rubric_source = gr.Radio([FROM_LIBRARY, IN_PLACE], value=FROM_LIBRARY, label="Rubric")
+            self.rubric_id = gr.Dropdown(
+                label="Rubric from the library", choices=[], allow_custom_value=True, filterable=True
+            )
+            self.rubric_text = gr.HTML(label="What the rubric says")
+            with gr.Column(visible=False) as self.in_place:
+                self.criterion = gr.Textbox(
+                    label="Criterion", lines=2, placeholder="One question that the score answers, e.g. Is the answer kind?"
+                )
+                self.levels = [
+                    gr.Textbox(label=f"Score {score}", lines=1, max_lines=4, placeholder=f"What a {score} looks like.")
+                    for score in SCORES
+                ]
+
+    def _lay_out_settings(self) -> None:
+        sampling = self._services.sampling
+        with gr.Accordion("Settings", open=False):
+            self.feedback = gr.Checkbox(
+                sampling.feedback,
+                label="Write feedback",
+                info="Off: the verdict alone, several times faster.",
+            )
+            self.max_new_tokens = gr.Slider(
+                16, 2048, value=sampling.max_new_tokens, step=16, label="Most tokens of feedback"
+            )
+            with gr.Row():
+                self.temperature = gr.Slider(
+                    0, 2, value=sampling.temperature, step=0.05, label="Temperature", info="0: always the same."
+                )
+                self.top_p = gr.Slider(0.05, 1, value=sampling.top_p, step=0.05, label="Top-p")
+                self.seed = gr.Number(sampling.seed, label="Seed", precision=0, minimum=0)
+            self.anew = gr.Checkbox(
+                False, label="Ask anew", info="Ask the judge again even if it has answered this before."
+            )
+
+    def _lay_out_buttons(self) -> None:
+        with gr.Row():
+            self.judge = gr.Button("Judge", variant="primary", scale=3, elem_id="judge-button")
+            self.cancel = gr.Button("Cancel", variant="stop", interactive=False, scale=1, min_width=90)
+        with gr.Accordion("The exact prompt", open=False):
+            self.show_prompt = gr.Button("Show what the judge will read", size="sm")
+            self.prompt = gr.Textbox(
+                label="Exact prompt", lines=10, max_lines=30, interactive=False, visible=False, buttons=["copy"]
+            )
+
+    def _lay_out_result(self) -> None:
+        self.result = gr.HTML(progress.no_verdict_yet(), label="Verdict", elem_id="verdict")
+        self.chart = gr.Plot(label="Distribution", visible=False, elem_id="verdict-chart")
+        self.panel = LabelPanel(self._services.labels, self._services.owner_id)
+        self.details = gr.HTML(label="Feedback and maker", elem_id="verdict-details")
+
+    # Events
+
+    @property
+    def _rubric_fields(self) -> list[Component]:
+        return [self.rubric_source, self.rubric_id, self.criterion, *self.levels]
+
+    @property
+    def _sampling_fields(self) -> list[Component]:
+        return [self.feedback, self.max_new_tokens, self.temperature, self.top_p, self.seed]
+
+    @property
+    def _kept_fields(self) -> list[Component]:
+        """What a refresh brings back."""
+        item = [self.instruction, *self.responses, self.count, self.reference]
+        return [*item, *self._rubric_fields, *self._sampling_fields, self.run_id, self.verdict_id]
+
+    def wire(self) -> None:
+        form = {*self._kept_fields, self.anew}
+        outputs = [
+            self.result, self.chart, self.details, self.judge, self.cancel,
+            self.run_id, self.verdict_id, self.anew, *self.panel.components,
+        ]  # fmt: skip
+        private: dict[str, Any] = {"api_visibility": "private"}
+
+        shape = [self.count, *self.responses, *self.groups, self.add, self.judge]
+        shape += [part for tools in self.tools for part in tools]
+        self.add.click(self._add, {self.count, *self.responses}, shape, show_progress="hidden", **private)
+        for position, (_, up, down, remove) in enumerate(self.tools):
+            arranged = {self.count, *self.responses}
+            up.click(self._swapper(position, position - 1), arranged, shape, show_progress="hidden", **private)
+            down.click(self._swapper(position, position + 1), arranged, shape, show_progress="hidden", **private)
+            remove.click(self._remover(position), arranged, shape, show_progress="hidden", **private)
+
+        filled = [self.instruction, self.reference, self.reference_box, *self._rubric_fields, *shape]
+        for button, example in zip(self.examples, EXAMPLES, strict=True):
+            button.click(self._filler(example), None, filled, show_progress="hidden", **private)
+
+        gr.on(
+            [self.rubric_source.change, self.rubric_id.change],
+            self._show_rubric, {self.rubric_source, self.rubric_id},
+            [self.rubric_id, self.rubric_text, self.in_place], show_progress="hidden", **private,
+        )  # fmt: skip
+
+        self.judge.click(
+            self._judge, form, outputs, show_progress="hidden", concurrency_limit=None, **private
+        )
+        self.cancel.click(self._cancel, [self.run_id], None, queue=False, show_progress="hidden", **private)
+        self.show_prompt.click(self._show_prompt, form, [self.prompt], **private)
+        self.poll.tick(self._poll, None, [self.status, self.retry, self.poll], show_progress="hidden", **private)
+        self.retry.click(self._retry, None, [self.status, self.retry, self.poll], show_progress="hidden", **private)
+
+        keep_draft(DRAFT, self._kept_fields)
+        blocks = gr.context.Context.root_block
+        opened = blocks.load(self._choices, None, [self.rubric_id], show_progress="hidden", **private)
+        defaults = [field.value for field in self._kept_fields]
+        restored = restore_draft(opened, DRAFT, self._kept_fields, defaults)
+        arrived = restored.then(self._arrive, form, [*shape, self.reference_box], show_progress="hidden", **private)
+        arrived.then(
+            self._come_back, [self.run_id, self.verdict_id], outputs,
+            show_progress="hidden", concurrency_limit=None, **private,
+        )  # fmt: skip
+
+    # Handlers: the item
+
+    def _add(self, data: Mapping[Component, Any]) -> Update:
+        return self._shape(_texts(data, self), int(data[self.count]) + 1)
+
+    def _swapper(self, position: int, other: int) -> Any:
+        def swap(data: Mapping[Component, Any]) -> Update:
+            texts = _texts(data, self)
+            texts[position], texts[other] = texts[other], texts[position]
+            return self._shape(texts, int(data[self.count]))
+
+        return swap
+
+    def _remover(self, position: int) -> Any:
+        def remove(data: Mapping[Component, Any]) -> Update:
+            texts = _texts(data, self)
+            del texts[position]
+            return self._shape([*texts, ""], int(data[self.count]) - 1)
+
+        return remove
+
+    def _shape(self, texts: Sequence[str], count: int) -> Update:
+        """Show `count` response boxes with these texts, and the tools that make sense for so many."""
+        updates: Update = {self.count: count, self.add: gr.update(interactive=count < MAX_RESPONSES)}
+        for position, (box, group) in enumerate(zip(self.responses, self.groups, strict=True)):
+            name = "Response" if count == 1 else f"Response {letter(position)}"
+            updates[box] = gr.update(value=texts[position], label=name)
+            updates[group] = gr.update(visible=position < count)
+            tools, _, down, _ = self.tools[position]
+            updates[tools] = gr.update(visible=count > 1)
+            updates[down] = gr.update(interactive=position < count - 1)
+        updates[self.judge] = gr.update(value={1: "Judge", 2: "Compare"}.get(count, f"Rank {count} responses"))
+        return updates
+
+    def _filler(self, example: Example) -> Any:
+        def fill() -> Update:
+            texts = [*example.responses, *[""] * (MAX_RESPONSES - len(example.responses))]
+            named = {view.name: view.id for view in self._services.library.search()}
+            return {
+                **self._shape(texts, len(example.responses)),
+                self.instruction: example.instruction,
+                self.reference: example.reference,
+                self.reference_box: gr.update(open=bool(example.reference)),
+                self.rubric_source: FROM_LIBRARY,
+                self.rubric_id: named.get(example.rubric, next(iter(named.values()), None)),
+            }
+
+        return fill
+
+    # Handlers: the rubric
+
+    @shown
+    def _choices(self) -> Update:
+        views = self._services.library.search()
+        choices = [(view.name if view.number == 1 else f"{view.name} (version {view.number})", view.id) for view in views]
+        return {self.rubric_id: gr.update(choices=choices)}
+
+    @shown
+    def _show_rubric(self, data: Mapping[Component, Any]) -> Update:
+        in_place = data[self.rubric_source] == IN_PLACE
+        rubric_id = _number(data[self.rubric_id])
+        text = ""
+        if not in_place and rubric_id is not None:
+            text = render.rubric_text(self._services.library.get(rubric_id).rubric)
+        return {
+            self.rubric_id: gr.update(visible=not in_place),
+            self.rubric_text: gr.update(value=text, visible=bool(text)),
+            self.in_place: gr.update(visible=in_place),
+        }
+
+    # Handlers: judging
+
+    @shown
+    def _judge(self, data: Mapping[Component, Any]) -> Iterator[Update]:
+        form = self._gather(data)
+        run = self._services.judging.start(
+            self._question(form), form.sampling, self._services.owner_id, anew=form.anew
+        )
+        yield {
+            self.run_id: run.id,
+            self.verdict_id: None,
+            self.result: progress.run_progress(run.state),
+            self.chart: gr.update(visible=False),
+            self.details: "",
+            self.judge: gr.update(interactive=False),
+            self.cancel: gr.update(interactive=True),
+            **self.panel.hide(),
+        }
+        yield from self._follow(run)
+
+    def _follow(self, run: Run) -> Iterator[Update]:
+        for state in run.watch():
+            yield {self.result: progress.run_progress(state)}
+        state = run.state
+        settled: Update = {
+            self.judge: gr.update(interactive=True),
+            self.cancel: gr.update(interactive=False),
+            self.anew: False,
+        }
+        if state.phase is RunPhase.DONE and state.verdict_id is not None:
+            settled |= self._verdict(state.verdict_id, from_store=state.from_store)
+        yield settled
+
+    def _verdict(self, verdict_id: int, *, from_store: bool) -> Update:
+        detail = self._services.history.open(verdict_id)
+        figure = charts.verdict(detail.result)
+        return {
+            self.verdict_id: verdict_id,
+            self.result: render.verdict_card(detail, from_store=from_store),
+            self.chart: gr.update(value=figure, visible=figure is not None),
+            self.details: render.verdict_details(detail),
+            **self.panel.show(detail),
+        }
+
+    def _cancel(self, run_id: str) -> None:
+        run = self._services.judging.run(run_id)
+        if run is not None:
+            run.cancel.set()
+
+    @shown
+    def _come_back(self, run_id: str, verdict_id: float | None) -> Iterator[Update]:
+        """After a refresh: go on watching what is being judged, or show what had been."""
+        run = self._services.judging.run(run_id) if run_id else None
+        if run is not None and not run.state.finished:
+            yield {self.judge: gr.update(interactive=False), self.cancel: gr.update(interactive=True)}
+            yield from self._follow(run)
+        elif run is not None and run.state.verdict_id is not None:
+            yield self._verdict(run.state.verdict_id, from_store=run.state.from_store)
+        elif verdict_id:
+            yield self._verdict(int(verdict_id), from_store=True)
+        else:
+            yield {self.anew: False}  # a generator that yields nothing empties every output
+
+    @shown
+    def _arrive(self, data: Mapping[Component, Any]) -> Update:
+        """After a refresh: as many boxes as there were."""
+        count = min(max(_number(data[self.count]) or 1, 1), MAX_RESPONSES)
+        return {
+            **self._shape(_texts(data, self), count),
+            self.reference_box: gr.update(open=bool(data[self.reference])),
+        }
+
+    @shown
+    def _show_prompt(self, data: Mapping[Component, Any]) -> Update:
+        form = self._gather(data)
+        served = self._services.serving.served
+        if served is None:
+            raise NotReadyError("The exact prompt depends on the judge, which is not loaded yet. Try again in a moment.")
+        question = self._question(form)
+        texts = []
+        for asked in passes_of(form.item):
+            prompt = prompt_of(asked, served.format, question.item, question.rubric)
+            texts.append(f"――― {asked.label} ―――\n{served.engine.render(prompt)}")
+        return {self.prompt: gr.update(value="\n\n".join(texts), visible=True)}
+
+    # Handlers: the judge's state
+
+    def _poll(self) -> Update:
+        state = self._services.serving.state
+        return {
+            self.status: progress.serving_status(state),
+            self.retry: gr.update(visible=state.phase is Phase.FAILED),
+            self.poll: gr.Timer(active=state.phase is Phase.LOADING),
+        }
+
+    def _retry(self) -> Update:
+        self._services.serving.start()
+        return self._poll()
+
+    # Gathering
+
+    def _gather(self, data: Mapping[Component, Any]) -> _Form:
+        count = int(data[self.count])
+        in_place = data[self.rubric_source] == IN_PLACE
+        return _Form(
+            item=Item(
+                instruction=data[self.instruction] or "",
+                responses=tuple(_texts(data, self)[:count]),
+                reference=data[self.reference] if (data[self.reference] or "").strip() else None,
+            ),
+            rubric_id=None if in_place else _number(data[self.rubric_id]),
+            rubric=Rubric(data[self.criterion] or "", tuple(data[level] or "" for level in self.levels))
+            if in_place
+            else None,
+            sampling=Sampling(
+                temperature=float(data[self.temperature]),
+                top_p=float(data[self.top_p]),
+                seed=int(data[self.seed] or 0),
+                max_new_tokens=int(data[self.max_new_tokens]),
+                feedback=bool(data[self.feedback]),
+            ),
+            anew=bool(data[self.anew]),
+        )
+
+    def _question(self, form: _Form) -> Question:
+        if form.rubric is not None:
+            version_id = self._services.library.in_place(form.rubric, self._services.owner_id)
+            return Question(form.item, form.rubric, version_id)
+        if form.rubric_id is None:
+            raise InvalidInputError(f"No rubric is chosen. Pick one, or choose “{IN_PLACE}”.")
+        view = self._services.library.get(form.rubric_id)
+        return Question(form.item, view.rubric, view.version_id)
+
+
+def _texts(data: Mapping[Component, Any], page: _JudgePage) -> list[str]:
+    return [data[box] or "" for box in page.responses]
+
+
+def _number(value: Any) -> int | None:
+    """The whole number that a field holds, if it holds one."""
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,52 @@
+"""The judge's state, and a verdict in the making, as HTML in which every text is escaped."""
+
+from backend.judging import PassState, RunPhase, RunState
+from backend.serving import Phase, ServingState
+from ui.shell import escape
+
+
+def serving_status(state: ServingState) -> str:
+    """One line: ready, how far it is, or what is missing and how to mend it."""
+    role = "alert" if state.phase is Phase.FAILED else "status"
+    bar = ""
+    if state.phase is Phase.LOADING:
+        value = "" if state.fraction is None else f" value='{state.fraction:.3f}'"
+        bar = f"<progress aria-label='Progress of the judge' max='1'{value}></progress>"
+    return (
+        f"<div class='assay-status assay-status-{state.phase}' role='{role}'>"
+        f"<span class='assay-dot' aria-hidden='true'></span><span>{escape(state.message)}</span>{bar}</div>"
+    )
+
+
+def no_verdict_yet() -> str:
+    return (
+        "<div class='assay-empty'><p><strong>No verdict yet.</strong></p>"
+        "<p>Fill in an instruction and one response for a score, two for a winner, or more for a ranking. "
+        "Choose a rubric and press the button.</p></div>"
+    )
+
+
+def run_progress(state: RunState) -> str:
+    """What is being written right now; after a cancel or a failure, what there was by then."""
+    done = sum(one.reading is not None for one in state.passes)
+    match state.phase:
+        case RunPhase.WAITING:
+            head = f"<p class='assay-working' role='status'>{escape(state.message)}</p>"
+        case RunPhase.FAILED:
+            head = f"<div class='assay-error' role='alert'>{escape(state.message)}</div>"
+        case RunPhase.CANCELLED:
+            head = f"<div class='assay-notice' role='status'>{escape(state.message)}</div>"
+        case _:
+            count = f" — {done} of {len(state.passes)} readings" if len(state.passes) > 1 else ""
+            head = f"<p class='assay-working' role='status'>Judging{count} …</p>"
+            if len(state.passes) > 1:
+                head += f"<progress aria-label='Readings done' max='{len(state.passes)}' value='{done}'></progress>"
+    written = [one for one in state.passes if one.text or one.reading]
+    return head + "".join(_pass(one, alone=len(state.passes) == 1) for one in written)
+
+
+def _pass(one: PassState, *, alone: bool) -> str:
+    title = "" if alone else f"<h4>{escape(one.asked.label)}</h4>"
+    cursor = "" if one.reading else "<span class='assay-cursor' aria-hidden='true'></span>"
+    text = escape(one.text) or "<span class='assay-muted'>Verdict only, no feedback asked for.</span>"
+    return f"<section class='assay-pass'>{title}<div class='assay-text'>{text}{cursor}</div></section>"

@@ -1,0 +1,394 @@
+"""Verdicts, labels and comparisons as HTML in which every text is escaped and shown as plain text."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from backend.agreement import Kappa, ScoreAgreement, Share
+from backend.history import Comparison, HistoryPage, HistoryRow, ReadingDetail, VerdictDetail
+from backend.labels import AGREE, LabelView
+from backend.results import best_to_worst, result_words
+from backend.types import SCORES, Finish, Mode, PairVerdict, RankingVerdict, Rubric, ScoreVerdict, letter
+from ui.shell import escape
+
+MODE_NAMES = {Mode.DIRECT: "Score", Mode.PAIRWISE: "Pair", Mode.RANKING: "Ranking"}
+OPEN_READINGS = 2
+"""More feedbacks than this are folded, so that a ranking's dozens don't bury what follows."""
+FINISH_NOTES = {
+    Finish.TOKEN_LIMIT: "The feedback was cut at the limit of tokens.",
+    Finish.END_OF_TURN: "The judge ended its feedback without naming a result.",
+}
+
+
+# Verdicts
+
+
+def verdict_card(detail: VerdictDetail, *, from_store: bool = False) -> str:
+    """The verdict large, what stands behind it, and who said it. from_store: it had been judged before."""
+    match detail.result:
+        case ScoreVerdict() as result:
+            head = f"<span class='assay-verdict-value'>{result.score}</span> <span>of 5</span>"
+            body = _facts(
+                [
+                    ("Expected score", f"{result.expected:.2f}"),
+                    ("Confidence", _percent(result.confidence)),
+                ]
+            )
+        case PairVerdict() as result:
+            words = "Tie" if result.winner == "tie" else result.winner
+            after = "" if result.winner == "tie" else " <span>is better</span>"
+            head = f"<span class='assay-verdict-value'>{words}</span>{after}"
+            body = _facts(
+                [
+                    ("Confidence", _percent(result.confidence)),
+                    ("A shown first", _side(result.p_a_first)),
+                    ("B shown first", _side(result.p_a_second)),
+                ]
+            )
+        case RankingVerdict() as result:
+            head = f"<span class='assay-verdict-value'>{escape(result_words(result))}</span>"
+            body = _ranking_table(result)
+        case None:
+            head = "<span class='assay-verdict-none'>No result could be read</span>"
+            body = "<p>What the judge wrote is kept below. No score was made up for it.</p>"
+    return (
+        f"<section class='assay-verdict' aria-label='Verdict {detail.id}'>"
+        f"<p class='assay-verdict-head'>{head}</p>{_badges(detail, from_store)}{body}{_signature(detail)}</section>"
+    )
+
+
+def verdict_details(detail: VerdictDetail) -> str:
+    """What the judge wrote, and who the judge was."""
+    return feedback_block(detail) + maker_table(detail)
+
+
+def feedback_block(detail: VerdictDetail) -> str:
+    """Each reading's feedback, as plain text that keeps its lines."""
+    folded = len(detail.readings) > OPEN_READINGS
+    readings = "".join(_reading(reading, alone=len(detail.readings) == 1, folded=folded) for reading in detail.readings)
+    return f"<section class='assay-block'><h3>Feedback</h3>{readings}</section>"
+
+
+def maker_table(detail: VerdictDetail) -> str:
+    """Everything that can change what is said: weights, recipe, format, engine, sampling, rubric version."""
+    maker, sampling = detail.maker, detail.maker.sampling
+    settings = "verdict only, no feedback"
+    if sampling.feedback:
+        greedy = (
+            "greedy"
+            if sampling.temperature == 0
+            else f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}, seed {sampling.seed}"
+        )
+        settings = f"{greedy}, at most {sampling.max_new_tokens:,} tokens of feedback"
+    rows = [
+        ("Model", maker.model_name),
+        ("Kind", detail.model_kind),
+        ("Digest of the weights", maker.model_digest),
+        ("Merge recipe", "none" if maker.recipe is None else json.dumps(maker.recipe, ensure_ascii=False)),
+        ("Prompt format", f"{maker.prompt_format} ({maker.format_digest[:12]})"),
+        ("Engine", f"{maker.engine} on {maker.device}, {maker.dtype}"),
+        ("Engine version", maker.engine_version),
+        ("Sampling", settings),
+        ("Rubric", f"{detail.rubric_name}, version {detail.rubric_number}"),
+        ("Digest of the maker", detail.maker_digest),
+        ("Attempt", str(detail.attempt)),
+    ]
+    cells = "".join(f"<tr><th scope='row'>{name}</th><td>{escape(value)}</td></tr>" for name, value in rows)
+    return (
+        "<details class='assay-block assay-maker'><summary>Who said this: model, format, engine and settings</summary>"
+        f"<table>{cells}</table></details>"
+    )
+
+
+def item_block(detail: VerdictDetail) -> str:
+    """What was judged, whole."""
+    responses = detail.item.responses
+    parts = [("Instruction", detail.item.instruction)]
+    for position, response in enumerate(responses):
+        parts.append(("Response" if len(responses) == 1 else f"Response {letter(position)}", response))
+    if detail.item.reference is not None:
+        parts.append(("Reference answer", detail.item.reference))
+    return (
+        "<section class='assay-block'><h3>What was judged</h3>" + "".join(_text(*part) for part in parts) + "</section>"
+    )
+
+
+def rubric_block(detail: VerdictDetail) -> str:
+    title = f"Rubric: {escape(detail.rubric_name)}, version {detail.rubric_number}"
+    return f"<details class='assay-block'><summary>{title}</summary>{rubric_text(detail.rubric)}</details>"
+
+
+def rubric_text(rubric: Rubric) -> str:
+    """A rubric's criterion and what each score means."""
+    levels = "".join(
+        f"<div><dt>{score}</dt><dd dir='auto'>{escape(level)}</dd></div>"
+        for score, level in zip(SCORES, rubric.levels, strict=False)
+    )
+    described = f"<dl class='assay-levels'>{levels}</dl>" if levels else ""
+    return f"<div class='assay-rubric'><p dir='auto'>{escape(rubric.criterion)}</p>{described}</div>"
+
+
+def _badges(detail: VerdictDetail, from_store: bool) -> str:
+    badges = []
+    if detail.order_sensitive:
+        why = "The two orders name different winners."
+        if isinstance(detail.result, RankingVerdict):
+            why = f"{detail.result.sensitive_pairs} of {detail.result.pairs} pairs name another winner when swapped."
+        badges.append(f"<span class='assay-badge assay-badge-warn'>Order-sensitive</span> <span>{why}</span>")
+    if from_store:
+        badges.append("<span class='assay-badge'>From the store</span> <span>This judge had answered it before.</span>")
+    if detail.attempt > 1:
+        badges.append(f"<span class='assay-badge'>Attempt {detail.attempt}</span> <span>It was asked anew.</span>")
+    return "".join(f"<p class='assay-badges'>{badge}</p>" for badge in badges)
+
+
+def _signature(detail: VerdictDetail) -> str:
+    said = [
+        f"<strong>{escape(detail.maker.model_name)}</strong>",
+        f"{detail.seconds:.1f} s",
+        f"{detail.prompt_tokens:,} tokens read, {detail.new_tokens:,} written",
+        moment(detail.created_at),
+    ]
+    return f"<p class='assay-signature'>{' · '.join(said)}</p>"
+
+
+def _facts(facts: Sequence[tuple[str, str]]) -> str:
+    return (
+        "<dl class='assay-facts'>"
+        + "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
+        + "</dl>"
+    )
+
+
+def _side(p_a: float) -> str:
+    """What one order alone would have said."""
+    if p_a == 0.5:
+        return "even"
+    return f"A ({_percent(p_a)})" if p_a > 0.5 else f"B ({_percent(1 - p_a)})"
+
+
+def _ranking_table(result: RankingVerdict) -> str:
+    rows = "".join(
+        f"<tr><td>{one.rank}</td><th scope='row'>{letter(one.position)}</th>"
+        f"<td>{one.strength:+.2f} <span class='assay-muted'>[{one.low:+.2f}, {one.high:+.2f}]</span></td>"
+        f"<td>{'–' if one.expected_score is None else f'{one.expected_score:.2f}'}</td></tr>"
+        for one in best_to_worst(result.ranked)
+    )
+    heads = "".join(f"<th scope='col'>{name}</th>" for name in ("Rank", "Response", "Strength [95%]", "Own score"))
+    return f"<table class='assay-figures'><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _reading(detail: ReadingDetail, *, alone: bool, folded: bool) -> str:
+    reading = detail.reading
+    name = f"Response {letter(detail.first)}"
+    result = reading.result
+    if detail.second is not None:
+        name = f"{letter(detail.first)} shown first, {letter(detail.second)} second"
+        result = None if result is None else letter(detail.first if result == "A" else detail.second)
+    notes = [FINISH_NOTES[reading.finish]] if reading.finish in FINISH_NOTES else []
+    if result is None:
+        notes.append("No result could be read from it.")
+    written = f"<div class='assay-text' dir='auto' tabindex='0'>{escape(reading.feedback)}</div>"
+    if not reading.feedback:
+        written = "<p class='assay-muted'>Verdict only: no feedback was asked for.</p>"
+    if result is None:
+        written += _folded("Everything that the judge wrote", reading.raw_text)
+    body = written + "".join(f"<p class='assay-muted'>{note}</p>" for note in notes)
+    if alone:
+        return body
+    title = f"{name} → <strong>{result or '?'}</strong>"
+    if folded:
+        return f"<details class='assay-reading'><summary>{title}</summary>{body}</details>"
+    return f"<div class='assay-reading'><h4>{title}</h4>{body}</div>"
+
+
+def _text(title: str, text: str) -> str:
+    return f"<h4>{title}</h4><div class='assay-text' dir='auto' tabindex='0'>{escape(text)}</div>"
+
+
+def _folded(title: str, text: str) -> str:
+    body = f"<div class='assay-text' dir='auto' tabindex='0'>{escape(text)}</div>"
+    return f"<details><summary>{title}</summary>{body}</details>"
+
+
+# Labels
+
+
+def standing_label(label: LabelView | None) -> str:
+    """One line on what the person says by now."""
+    if label is None:
+        return "<p class='assay-muted'>You have not labelled this verdict.</p>"
+    badge = "<span class='assay-badge'>Agrees</span>"
+    if not label.agrees:
+        badge = "<span class='assay-badge assay-badge-warn'>Overridden</span>"
+    note = f"<div class='assay-text' dir='auto'>{escape(label.note)}</div>" if label.note else ""
+    return f"<p>Your label: <strong>{escape(label.words)}</strong> {badge}</p>{note}"
+
+
+def label_trail(labels: Sequence[LabelView]) -> str:
+    """Every label event, the oldest first; nothing that was said is lost."""
+    if not labels:
+        return ""
+    entries = "".join(
+        f"<li>{moment(label.created_at)} · {escape(label.author)} · {_event_words(label)}"
+        + (
+            f"<div class='assay-text' dir='auto'>{escape(label.note)}</div>"
+            if label.note and not label.restores_id
+            else ""
+        )
+        + "</li>"
+        for label in labels
+    )
+    return (
+        f"<details class='assay-trail'><summary>Trail of labels ({len(labels)})</summary><ol>{entries}</ol></details>"
+    )
+
+
+def _event_words(label: LabelView) -> str:
+    if label.opinion is None:
+        return "took the label back"
+    words = f"<strong>{escape(label.words)}</strong>"
+    if label.restores_id is not None:
+        return f"{words} stands again"
+    return f"agreed: {words}" if label.kind == AGREE else f"said {words}"
+
+
+# History
+
+
+def history_table(page: HistoryPage, *, filtered: bool) -> str:
+    """The rows of a page, each with a link that opens its verdict (style.css makes cards of them on narrow screens)."""
+    if not page.rows:
+        if filtered:
+            return (
+                "<div class='assay-empty'><p><strong>Nothing matches.</strong></p>"
+                "<p>Widen or clear the filters.</p></div>"
+            )
+        return (
+            "<div class='assay-empty'><p><strong>No verdicts yet.</strong></p>"
+            "<p>Judge a response on the first page; what the judge says is kept here.</p></div>"
+        )
+    names = ("When", "Instruction", "Rubric", "Model", "Verdict", "People")
+    heads = "".join(f"<th scope='col'>{name}</th>" for name in names)
+    rows = "".join(_history_row(row, names) for row in page.rows)
+    return (
+        "<table class='assay-history'><caption>Verdicts, the newest first</caption>"
+        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def pager_words(page: HistoryPage) -> str:
+    """ "26–50 of 1,234"; "10,000+" where more were found than are counted."""
+    if not page.rows:
+        return ""
+    total = f"{page.total:,}{'+' if page.more else ''}"
+    last = page.first + len(page.rows) - 1
+    hint = " <span class='assay-muted'>Narrow the filter to reach older ones.</span>" if page.more else ""
+    return f"<p class='assay-pager' role='status'>{page.first:,}–{last:,} of {total}{hint}</p>"
+
+
+def _history_row(row: HistoryRow, names: Sequence[str]) -> str:
+    sure = "" if row.confidence is None else f" <span class='assay-muted'>{_percent(row.confidence)}</span>"
+    swapped = " <span class='assay-badge assay-badge-warn'>Order-sensitive</span>" if row.order_sensitive else ""
+    cells = [
+        moment(row.created_at),
+        f"<a class='assay-open' href='?verdict={row.id}' data-verdict='{row.id}' dir='auto' "
+        f"aria-label='Open verdict {row.id}: {escape(row.instruction)}'>{escape(row.instruction)}</a>",
+        f"{escape(row.rubric_name)} <span class='assay-muted'>v{row.rubric_number}</span>",
+        escape(row.model_name),
+        f"<span class='assay-muted'>{MODE_NAMES[row.mode]}</span> <strong>{escape(row.result)}</strong>{sure}{swapped}",
+        "<br>".join(_row_label(label.words, label.author, label.agrees) for label in row.labels)
+        or "<span class='assay-muted'>–</span>",
+    ]
+    tagged = "".join(f"<td data-name='{name}'><div>{cell}</div></td>" for name, cell in zip(names, cells, strict=True))
+    return f"<tr data-verdict='{row.id}'>{tagged}</tr>"
+
+
+def _row_label(words: str, author: str, agrees: bool) -> str:
+    sign = (
+        "<span class='assay-yes' title='agrees'>✓</span>"
+        if agrees
+        else "<span class='assay-no' title='says otherwise'>≠</span>"
+    )
+    return f"{sign} <strong>{escape(words)}</strong> <span class='assay-muted'>{escape(author)}</span>"
+
+
+# People and model
+
+
+def comparison_block(comparison: Comparison) -> str:
+    """The figures with their intervals, or in words what they lack."""
+    if not comparison.labels:
+        return (
+            "<div class='assay-empty'><p><strong>No labels to compare yet.</strong></p>"
+            "<p>Open a verdict and agree with it or override it.</p></div>"
+        )
+    rows = [_share_row("Said the same as the model", comparison.agreeing), *_score_rows(comparison.scores)]
+    if comparison.winners.n:
+        rows.append(_share_row("Winners: the same, ties counted", comparison.winners.with_ties))
+        rows.append(_share_row("Winners: the same, where neither said tie", comparison.winners.without_ties))
+    rows.append(_share_row("Rankings: the same order", comparison.rankings))
+    heads = "".join(f"<th scope='col'>{name}</th>" for name in ("", "Value", "95% interval", "n"))
+    unreadable = ""
+    if comparison.unreadable:
+        unreadable = (
+            f"<p>{comparison.unreadable:,} of the labels are on verdicts that could not be read; "
+            "they are in none of these figures.</p>"
+        )
+    people = ", ".join(escape(author) for author in comparison.authors)
+    return (
+        f"<p>{comparison.labels:,} current label{'s' if comparison.labels > 1 else ''} by {people}, on the verdicts "
+        "that the filters above let through (whatever their agreement).</p>"
+        f"<table class='assay-figures'><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        f"{_kappa_note(comparison.scores)}{unreadable}"
+    )
+
+
+def anchored_note() -> str:
+    """What a person should know before believing these figures."""
+    return (
+        "<p class='assay-note'>These labels are <strong>anchored, not blind</strong>: they were given after the "
+        "verdict was seen, and people lean towards what they have just read. So the figures say how often somebody "
+        "saw a reason to object, and are higher than agreement between independent judgements would be.</p>"
+    )
+
+
+def _score_rows(scores: ScoreAgreement) -> Iterable[str]:
+    if scores.n:
+        yield _share_row("Scores: exactly the same", scores.exact)
+        yield _share_row("Scores: at most one apart", scores.within_one)
+    kappa = scores.kappa
+    if kappa.value is not None:
+        yield _figure_row("Scores: quadratic weighted kappa", f"{kappa.value:.2f}", _kappa_interval(kappa), scores.n)
+
+
+def _share_row(name: str, share: Share | None) -> str:
+    if share is None:
+        return ""
+    return _figure_row(name, _percent(share.value), f"{_percent(share.low)} – {_percent(share.high)}", share.n)
+
+
+def _figure_row(name: str, value: str, interval: str, n: int) -> str:
+    return f"<tr><th scope='row'>{name}</th><td>{value}</td><td>{interval}</td><td>{n:,}</td></tr>"
+
+
+def _kappa_interval(kappa: Kappa) -> str:
+    return "–" if kappa.low is None or kappa.high is None else f"{kappa.low:.2f} – {kappa.high:.2f}"
+
+
+def _kappa_note(scores: ScoreAgreement) -> str:
+    return f"<p class='assay-muted'>{escape(scores.kappa.missing)}</p>" if scores.n and scores.kappa.missing else ""
+
+
+# Shared
+
+
+def moment(when: datetime) -> str:
+    """A moment in this machine's time zone; UTC where the pointer rests."""
+    utc = when.astimezone(UTC)
+    exact = f"datetime='{utc:%Y-%m-%dT%H:%M:%SZ}' title='{utc:%Y-%m-%d %H:%M:%S} UTC'"
+    return f"<time {exact}>{when.astimezone():%Y-%m-%d %H:%M}</time>"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}"

@@ -1,0 +1,373 @@
+"""The rubrics page: the library on the left, the rubric that is open on the right."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from backend.errors import InvalidInputError
+from backend.rubrics import ImportReport, RubricDraft, RubricLibrary, RubricView
+from backend.types import SCORES, digest_of
+from ui.draft import keep_draft, restore_draft
+from ui.shell import escape, shown, tell
+
+DRAFT = "assay.rubrics.1"
+MAX_CARDS = 100
+MAX_REFUSED = 20
+PICK_CARD = """
+element.addEventListener("click", (event) => {
+    const card = event.target.closest("[data-rubric]");
+    if (card) trigger("select", {rubric: Number(card.dataset.rubric)});
+});
+"""
+DOWNLOAD = """(text) => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], {type: "application/json"}));
+    link.download = "assay-rubrics.json";
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    return [];
+}"""
+Update = dict[Component, Any]
+
+
+def build(library: RubricLibrary, owner_id: int) -> None:
+    """Lay out the page inside the route that is open."""
+    page = _RubricsPage(library, owner_id)
+    page.wire()
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What the form was filled from. rubric_id: None for a rubric that is new. filled: digest of the texts put in."""
+
+    rubric_id: int | None
+    revision: str
+    filled: str
+
+    @classmethod
+    def of(cls, view: RubricView | None) -> "_Opened":
+        if view is None:
+            return cls(None, "", _digest(_blank()))
+        return cls(view.id, view.revision, _digest(view.draft))
+
+    @classmethod
+    def parse(cls, text: str) -> "_Opened":
+        return cls(**json.loads(text))
+
+    def written(self) -> str:
+        return json.dumps(asdict(self))
+
+
+class _RubricsPage:
+    """The components, and the handlers that gather from them, call the library, and render."""
+
+    def __init__(self, library: RubricLibrary, owner_id: int) -> None:
+        self._library = library
+        self._owner_id = owner_id
+        with gr.Row(elem_classes="assay-columns"):
+            with gr.Column(scale=4, min_width=300):
+                self._lay_out_library()
+            with gr.Column(scale=7, min_width=300):
+                self._lay_out_editor()
+
+    def _lay_out_library(self) -> None:
+        self.search = gr.Textbox(label="Search rubrics", placeholder="A word of its name, criterion or levels", lines=1)
+        with gr.Row(elem_classes="assay-tools"):
+            self.archived = gr.Checkbox(label="Show archived", container=False, min_width=130)
+            self.new = gr.Button("New rubric", size="sm", scale=0, min_width=110)
+        self.cards = gr.HTML(label="Rubrics", js_on_load=PICK_CARD)
+        with gr.Row(elem_classes="assay-tools"):
+            self.upload = gr.UploadButton(
+                "Import a file", type="binary", file_types=[".json", ".jsonl"], size="sm", min_width=110
+            )
+            self.export = gr.Button("Export this list", size="sm", min_width=110)
+        self.report = gr.HTML(label="What became of the import")
+        self.payload = gr.Textbox(label="Exported rubrics", visible="hidden")
+
+    def _lay_out_editor(self) -> None:
+        self.opened = gr.Textbox(_Opened.of(None).written(), label="Open rubric", visible="hidden")
+        self.heading = gr.HTML(_heading(None), label="About this rubric")
+        self.name = gr.Textbox(label="Name", lines=1, max_lines=1)
+        self.criterion = gr.Textbox(
+            label="Criterion", info="One question that the score answers.", lines=2, max_lines=8,
+            placeholder="Does the response …?",
+        )  # fmt: skip
+        with gr.Group():
+            self.levels = [
+                gr.Textbox(label=label, lines=2, max_lines=8, placeholder=hint)
+                for label, hint in zip(_level_labels(), _level_hints(), strict=True)
+            ]
+        with gr.Row(elem_classes="assay-tools"):
+            self.save = gr.Button("Save", variant="primary", min_width=100)
+            self.discard = gr.Button("Discard changes", min_width=160)
+            self.clone = gr.Button("Clone", min_width=100)
+            self.archive = gr.Button("Archive", min_width=100, visible=False)
+            self.unarchive = gr.Button("Unarchive", min_width=100, visible=False)
+        self.history = gr.HTML(label="Versions")
+
+    def wire(self) -> None:
+        """Join the components to their handlers."""
+        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        fields = [self.opened, self.name, self.criterion, *self.levels]
+        form = {*fields, self.search, self.archived}
+        buttons = [self.save, self.archive, self.unarchive]
+        outputs = [*fields, self.cards, self.heading, self.history, *buttons]
+
+        gr.on(
+            [self.search.change, self.archived.change], self._find, form, [self.cards],
+            trigger_mode="always_last", **private,
+        )  # fmt: skip
+        self.cards.select(self._open, form, outputs, **private)
+        self.new.click(self._new, form, outputs, **private)
+        self.save.click(self._save, form, outputs, **private)
+        self.discard.click(self._discard, form, outputs, **private)
+        self.clone.click(self._clone, form, outputs, **private)
+        self.archive.click(self._archive, form, outputs, **private)
+        self.unarchive.click(self._unarchive, form, outputs, **private)
+        self.upload.upload(self._import, {*form, self.upload}, [self.cards, self.report, self.upload], **private)
+        exported = self.export.click(self._export, form, [self.payload], **private)
+        exported.success(None, [self.payload], None, js=DOWNLOAD, api_visibility="private")
+
+        keep_draft(DRAFT, fields)
+        loaded = gr.context.Context.root_block.load(self._find, form, [self.cards], **private)
+        restored = restore_draft(loaded, DRAFT, fields, [_Opened.of(None).written(), *[""] * (len(fields) - 1)])
+        restored.then(self._arrive, form, outputs, **private)
+
+    # Handlers: the library
+
+    @shown
+    def _find(self, data: Mapping[Component, Any]) -> Update:
+        return {self.cards: self._cards(data, _Opened.parse(data[self.opened]).rubric_id)}
+
+    @shown
+    def _export(self, data: Mapping[Component, Any]) -> Update:
+        found = self._found(data)
+        if not found:
+            raise InvalidInputError("The list is empty: there is nothing to export. Clear the search first.")
+        return {self.payload: self._library.export_json([view.id for view in found])}
+
+    @shown
+    def _import(self, data: Mapping[Component, Any]) -> Update:
+        report = self._library.import_json(data[self.upload], self._owner_id)
+        return {**self._find(data), self.report: _import_report(report), self.upload: None}
+
+    # Handlers: the rubric that is open
+
+    @shown
+    def _arrive(self, data: Mapping[Component, Any]) -> Update:
+        """After a refresh: unsaved texts stay as they were typed; others are read afresh."""
+        opened = _Opened.parse(data[self.opened])
+        if opened.rubric_id is None:
+            return {self.heading: _heading(None)}
+        view = self._library.get(opened.rubric_id)
+        if self._is_unsaved(data):
+            return {**self._surroundings(view), self.cards: self._cards(data, view.id)}
+        return self._show(data, view)
+
+    @shown
+    def _open(self, data: Mapping[Component, Any], event: gr.EventData) -> Update:
+        self._require_saved(data)
+        return self._show(data, self._library.get(int(event.rubric)))
+
+    @shown
+    def _new(self, data: Mapping[Component, Any]) -> Update:
+        self._require_saved(data)
+        return self._show(data, None)
+
+    @shown
+    def _discard(self, data: Mapping[Component, Any]) -> Update:
+        rubric_id = _Opened.parse(data[self.opened]).rubric_id
+        return self._show(data, None if rubric_id is None else self._library.get(rubric_id))
+
+    @shown
+    def _save(self, data: Mapping[Component, Any]) -> Update:
+        opened, draft = _Opened.parse(data[self.opened]), self._draft(data)
+        if opened.rubric_id is None:
+            view = self._library.create(draft, self._owner_id)
+        else:
+            view = self._library.edit(opened.rubric_id, opened.revision, draft, self._owner_id)
+        tell(f"“{view.name}” is saved as version {view.number}.")
+        return self._show(data, view)
+
+    @shown
+    def _clone(self, data: Mapping[Component, Any]) -> Update:
+        view = self._library.clone(self._draft(data), self._owner_id)
+        tell(f"“{view.name}” is in the library. You are editing it now.")
+        return self._show(data, view)
+
+    @shown
+    def _archive(self, data: Mapping[Component, Any]) -> Update:
+        self._require_saved(data)
+        view = self._library.archive(_Opened.parse(data[self.opened]).rubric_id)
+        tell(f"“{view.name}” is archived. What was judged by it stays as it is.")
+        return self._show(data, view)
+
+    @shown
+    def _unarchive(self, data: Mapping[Component, Any]) -> Update:
+        self._require_saved(data)
+        view = self._library.unarchive(_Opened.parse(data[self.opened]).rubric_id)
+        tell(f"“{view.name}” is in the library again.")
+        return self._show(data, view)
+
+    # Gathering
+
+    def _draft(self, data: Mapping[Component, Any]) -> RubricDraft:
+        levels = tuple(data[level] or "" for level in self.levels)
+        return RubricDraft(data[self.name] or "", data[self.criterion] or "", levels)
+
+    def _is_unsaved(self, data: Mapping[Component, Any]) -> bool:
+        return _digest(self._draft(data)) != _Opened.parse(data[self.opened]).filled
+
+    def _require_saved(self, data: Mapping[Component, Any]) -> None:
+        if self._is_unsaved(data):
+            raise InvalidInputError("The form holds changes that are not saved. Press Save or Discard changes first.")
+
+    def _found(self, data: Mapping[Component, Any]) -> list[RubricView]:
+        return self._library.search(data[self.search] or "", include_archived=bool(data[self.archived]))
+
+    # Rendering
+
+    def _show(self, data: Mapping[Component, Any], view: RubricView | None) -> Update:
+        """The form filled with this rubric, or blank, and the list that marks it."""
+        draft = _blank() if view is None else view.draft
+        return {
+            self.opened: _Opened.of(view).written(),
+            self.name: draft.name,
+            self.criterion: draft.criterion,
+            **dict(zip(self.levels, draft.levels, strict=True)),
+            self.cards: self._cards(data, None if view is None else view.id),
+            **self._surroundings(view),
+        }
+
+    def _surroundings(self, view: RubricView | None) -> Update:
+        versions = [] if view is None else self._library.versions(view.id)
+        return {
+            self.heading: _heading(view),
+            self.history: _history(versions),
+            self.save: gr.update(visible=view is None or not view.archived),
+            self.archive: gr.update(visible=view is not None and not view.archived),
+            self.unarchive: gr.update(visible=view is not None and view.archived),
+        }
+
+    def _cards(self, data: Mapping[Component, Any], opened_id: int | None) -> str:
+        return _cards(self._found(data), opened_id, searched=bool(data[self.search]))
+
+
+def _blank() -> RubricDraft:
+    return RubricDraft("", "", ("",) * len(SCORES))
+
+
+def _digest(draft: RubricDraft) -> str:
+    return digest_of("draft", draft.name, draft.criterion, list(draft.levels))
+
+
+def _level_labels() -> list[str]:
+    return [f"Score {score}" for score in SCORES]
+
+
+def _level_hints() -> list[str]:
+    return [
+        "What the worst looks like.",
+        "What sets it apart from a 1 and from a 3.",
+        "What the middle looks like.",
+        "What sets it apart from a 3 and from a 5.",
+        "What the best looks like.",
+    ]
+
+
+def _cards(views: Sequence[RubricView], opened_id: int | None, *, searched: bool) -> str:
+    if not views:
+        why = "No rubric has these words." if searched else "There is no rubric yet."
+        cure = (
+            "Try fewer words, or show archived ones."
+            if searched
+            else "Press New rubric to write one, or import a file."
+        )
+        return f'<div class="assay-empty"><strong>{why}</strong><br>{cure}</div>'
+    cards = "".join(f"<li>{_card(view, pressed=view.id == opened_id)}</li>" for view in views[:MAX_CARDS])
+    more = len(views) - MAX_CARDS
+    rest = f'<p class="assay-muted">{more:,} more. Search to narrow the list.</p>' if more > 0 else ""
+    return f'<ul class="assay-cards" aria-label="Rubrics">{cards}</ul>{rest}'
+
+
+def _card(view: RubricView, *, pressed: bool) -> str:
+    facts = [f"version {view.number}"] if view.number > 1 else []
+    facts += [_times(view.uses)] if view.uses else []
+    facts += ["archived"] if view.archived else []
+    about = f'<span class="assay-card-facts">{" · ".join(facts)}</span>' if facts else ""
+    return (
+        f'<button type="button" class="assay-card" data-rubric="{view.id}" aria-pressed="{str(pressed).lower()}">'
+        f'<span class="assay-card-name" dir="auto">{escape(view.name)}</span>'
+        f'<span class="assay-card-text" dir="auto">{escape(view.rubric.criterion)}</span>{about}</button>'
+    )
+
+
+def _heading(view: RubricView | None) -> str:
+    if view is None:
+        return _headed("New rubric", "It joins the library when you save it.")
+    origin = "Shipped with Assay. " if view.shipped else ""
+    if view.archived:
+        state = "Archived: unarchive it to edit it, or clone it."
+    elif view.version_uses:
+        state = (
+            f"Version {view.number}, {_times(view.version_uses)}: a changed text is saved as version {view.number + 1}."
+        )
+    else:
+        state = f"Version {view.number}, not used yet: saving changes this version."
+    return _headed(view.name, origin + state)
+
+
+def _headed(title: str, about: str) -> str:
+    return f'<div class="assay-heading"><h2 dir="auto">{escape(title)}</h2><p class="assay-muted">{about}</p></div>'
+
+
+def _history(versions: Sequence[RubricView]) -> str:
+    if not versions:
+        return ""
+    entries = "".join(_version(view) for view in versions)
+    return f'<section class="assay-versions" aria-label="Versions"><h3>Versions</h3>{entries}</section>'
+
+
+def _version(view: RubricView) -> str:
+    uses = _times(view.version_uses) if view.version_uses else "not used"
+    levels = "".join(
+        f'<dt>{label}</dt><dd dir="auto">{escape(level)}</dd>'
+        for label, level in zip(_level_labels(), view.rubric.levels, strict=True)
+    )
+    return (
+        f"<details><summary>Version {view.number} · {view.created_at:%Y-%m-%d %H:%M} UTC · {uses}</summary>"
+        f'<dl><dt>Criterion</dt><dd dir="auto">{escape(view.rubric.criterion)}</dd>{levels}</dl></details>'
+    )
+
+
+def _times(uses: int) -> str:
+    return "used once" if uses == 1 else f"used {uses:,} times"
+
+
+def _import_report(report: ImportReport) -> str:
+    if report.refused:
+        rows = "".join(
+            f'<li>Row {row.number:,}: <span dir="auto">{escape(row.reason)}</span></li>'
+            for row in report.refused[:MAX_REFUSED]
+        )
+        more = len(report.refused) - MAX_REFUSED
+        rest = f"<p>And {more:,} more rows.</p>" if more > 0 else ""
+        title = f"Nothing was imported: {len(report.refused):,} {_rows(len(report.refused))} can't be used."
+        return _reported(title, f"<ul>{rows}</ul>{rest}<p>Mend the file and import it again.</p>")
+    title = f"{len(report.imported):,} imported."
+    there = ", ".join(f"“{escape(name)}”" for name in report.duplicates[:MAX_REFUSED])
+    more = len(report.duplicates) - MAX_REFUSED
+    rest = f" and {more:,} more" if more > 0 else ""
+    return _reported(title, f"<p>There already, so left out: {there}{rest}.</p>" if there else "")
+
+
+def _rows(number: int) -> str:
+    return "row" if number == 1 else "rows"
+
+
+def _reported(title: str, body: str) -> str:
+    return f'<div class="assay-report" role="status"><strong>{title}</strong>{body}</div>'
