@@ -57,7 +57,8 @@ def main(
 def serve(settings: Settings) -> None:
     """Open the page at once, load the judge behind it, and stay until interrupted."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in ("httpx", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     store = open_store(settings)
     services = wire(settings, store)
 
@@ -149,7 +150,9 @@ def _opens_browser(settings: Settings) -> bool:
     if settings.open_browser is not None:
         return settings.open_browser
     remote = "SSH_CONNECTION" in os.environ or "CI" in os.environ
-    has_screen = sys.platform in ("darwin", "win32") or any(name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    has_screen = sys.platform in ("darwin", "win32") or any(
+        name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
     return has_screen and not remote
 
 

@@ -1,5 +1,6 @@
 """What was judged so far: find it, open it whole, and compare people with the model."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -348,7 +349,7 @@ def _maker(judge: models.Judge) -> Maker:
     return Maker(
         model_name=version.name,
         model_digest=version.digest,
-        recipe=version.recipe,
+        recipe=None if version.recipe is None else json.dumps(version.recipe, sort_keys=True),
         prompt_format=judge.prompt_format,
         format_digest=judge.format_digest,
         engine=judge.engine,

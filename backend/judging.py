@@ -19,6 +19,7 @@ from backend.engines.base import FeedbackDelta, ReadingDone
 from backend.errors import SHOWN, CancelledError
 from backend.prompts import Prompt, PromptFormat
 from backend.ranking import Comparison, pair_verdict, ranking_verdict, score_verdict
+from backend.rubrics import version_for
 from backend.serving import Served, Serving
 from backend.types import Finish, Item, Maker, Mode, Reading, Rubric, Sampling, Status, letter
 from db import judging_queries as queries
@@ -33,7 +34,7 @@ KEPT_RUNS = 50
 
 @dataclass(frozen=True)
 class Question:
-    """What is to be judged, by which rubric. rubric_version_id: the row that holds the rubric."""
+    """What is to be judged, by which rubric. rubric_version_id: the row that held the rubric when it was asked."""
 
     item: Item
     rubric: Rubric
@@ -215,22 +216,23 @@ class _Worker:
         prompts = [prompt_of(one, served.format, self.question.item, self.question.rubric) for one in asked]
         for prompt in prompts:
             served.engine.check(prompt, self.sampling)
-        judge_id, item_id = self._record_question(served)
-        if not self.anew:
-            with self.store.read() as session:
-                known = queries.latest_verdict(session, item_id, self.question.rubric_version_id, judge_id)
-            if known is not None:
-                return known, True
+        with self.store.write() as session:
+            judge_id = _judge_id(session, served.maker(self.sampling), served.model_version_id)
+            item_id = _item_id(session, self.question.item)
+            version_id = self._version_id(session)
+            known = None if self.anew else queries.latest_verdict(session, item_id, version_id, judge_id)
+        if known is not None:
+            return known, True
         reading_ids = self._read_all(served, judge_id, asked, prompts)
         readings = [state.reading for state in self.run.state.passes if state.reading is not None]
         with self.store.write() as session:
             verdict = _verdict(self.question.item, asked, readings)
             verdict.item_id, verdict.judge_id, verdict.created_by_id = item_id, judge_id, self.user_id
-            verdict.rubric_version_id = self.question.rubric_version_id
+            verdict.rubric_version_id = self._version_id(session)
             verdict.seconds = sum(
                 state.reading.seconds for state in self.run.state.passes if state.reading and not state.from_store
             )
-            verdict.attempt = 1 + queries.attempts(session, item_id, self.question.rubric_version_id, judge_id)
+            verdict.attempt = 1 + queries.attempts(session, item_id, verdict.rubric_version_id, judge_id)
             verdict.readings = [
                 rows.VerdictReading(reading_id=reading_id, first=one.first, second=one.second)
                 for one, reading_id in zip(asked, reading_ids, strict=True)
@@ -239,12 +241,12 @@ class _Worker:
             session.flush()
             return verdict.id, all(state.from_store for state in self.run.state.passes)
 
-    def _record_question(self, served: Served) -> tuple[int, int]:
-        """The ids of the judge and the item, whose rows are made if they are new."""
-        with self.store.write() as session:
-            judge_id = _judge_id(session, served.maker(self.sampling), served.model_version_id)
-            item_id = _item_id(session, self.question.item)
-        return judge_id, item_id
+    def _version_id(self, session: Session) -> int:
+        """The row with the very text that was asked by: the one named may have been edited in place meanwhile."""
+        version = session.get(rows.RubricVersion, self.question.rubric_version_id)
+        if version is None or version.digest != self.question.rubric.digest:
+            version = version_for(session, self.question.rubric, self.user_id)
+        return version.id
 
     def _read_all(self, served: Served, judge_id: int, asked: Sequence[Pass], prompts: Sequence[Prompt]) -> list[int]:
         """Every pass's reading id, in order: from the store where it has them, else from the engine."""

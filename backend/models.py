@@ -297,7 +297,7 @@ def _checked_architecture(folder: Path) -> str:
     names = config.get("architectures")
     architecture = names[0] if isinstance(names, list) and names else None
     known = _known_architectures()
-    if architecture not in known.values() or config.get("model_type") not in known:
+    if architecture not in known.values() or str(config.get("model_type")) not in known:
         raise ModelUnsupportedError(
             f"The model in {folder} has the architecture {architecture!r} (model_type {config.get('model_type')!r}), "
             "which the installed transformers can't write text with. Choose a causal language model, such as a "

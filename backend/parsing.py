@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+MOST_MISSING_BYTES = 3
+"""A character has at most four bytes in UTF-8, so at most three can be waiting for the rest."""
+
 
 @dataclass
 class FeedbackReader:
@@ -24,7 +27,7 @@ class FeedbackReader:
             self.marker_at = found
             end = found
         else:
-            end = len(text.rstrip("\ufffd")) - self._held_back(text)
+            end = len(text) - max(self._half_marker(text), self._half_character(text))
         return self._show(max(end, self.shown))
 
     def finish(self) -> str:
@@ -41,7 +44,13 @@ class FeedbackReader:
         self.shown = end
         return new
 
-    def _held_back(self, text: str) -> int:
+    @staticmethod
+    def _half_character(text: str) -> int:
+        """How many of the last characters could be the first bytes of one that is not whole yet."""
+        undecided = len(text) - len(text.rstrip("\ufffd"))
+        return min(undecided, MOST_MISSING_BYTES)
+
+    def _half_marker(self, text: str) -> int:
         """How many of the last characters could be the beginning of the marker."""
         for size in range(min(len(self.marker) - 1, len(text)), 0, -1):
             if text.endswith(self.marker[:size]):

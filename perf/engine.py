@@ -78,7 +78,9 @@ def main() -> None:
 
     same_one = [p.startswith(o) for p, o in zip(plain_one.texts, ours_one.texts, strict=True)]
     same_batch = [p.startswith(o) for p, o in zip(plain_batch.texts, ours_batch.texts, strict=True)]
-    print(f"equal output: {sum(same_one)} of {len(same_one)} one by one, {sum(same_batch)} of {len(same_batch)} in batch")
+    print(
+        f"equal output: {sum(same_one)} of {len(same_one)} one by one, {sum(same_batch)} of {len(same_batch)} in batch"
+    )
     print(f"peak memory of this process, two copies of the weights: {_peak_mb():.0f} MB")
 
 
@@ -128,7 +130,9 @@ def _peak_mb() -> float:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=Path("~/.assay/models/smollm2-135m-instruct").expanduser())
-    parser.add_argument("--data", type=Path, help="folder with direct_vicuna_bench.jsonl.gz; without it, prompts of ours")
+    parser.add_argument(
+        "--data", type=Path, help="folder with direct_vicuna_bench.jsonl.gz; without it, prompts of ours"
+    )
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--prompts", type=int, default=32)
     parser.add_argument("--singles", type=int, default=8, help="how many of them are also timed one by one")

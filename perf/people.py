@@ -24,7 +24,10 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         settings = read_settings(
-            home=options.home, model=options.model, database_url=f"sqlite:///{folder}/people.db", feedback=options.feedback
+            home=options.home,
+            model=options.model,
+            database_url=f"sqlite:///{folder}/people.db",
+            feedback=options.feedback,
         )
         store = open_store(settings)
         services = wire(settings, store)
@@ -63,7 +66,9 @@ def main() -> None:
         print(f"  people  {' '.join(labels)}")
         print(f"  judge   {' '.join(pair.winner for pair in pairs)}")
         print(f"  right without people's ties: {sum(w == label for w, label in decided)} of {len(decided)}", end="; ")
-        print(f"longer response wins: {baseline}; order-sensitive: {sum(p.order_sensitive for p in pairs)} of {len(pairs)}")
+        print(
+            f"longer response wins: {baseline}; order-sensitive: {sum(p.order_sensitive for p in pairs)} of {len(pairs)}"
+        )
         services.serving.close()
         store.close()
 

@@ -53,7 +53,7 @@ def test_a_confusion_has_counts_row_shares_and_n() -> None:
     assert cells.text[1][1] == "<b>4</b><br>100%"
     assert cells.text[2][2] == ""
     assert "n = 8" in figure.layout.xaxis.title.text
-    assert figure.layout.yaxis.title.text == "What the model said"
+    assert figure.layout.yaxis.title.text == "Model"
 
 
 def test_a_verdict_gets_the_figure_of_its_kind() -> None:

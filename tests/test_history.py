@@ -211,7 +211,7 @@ def test_an_opened_direct_assessment_is_whole(bench: Bench, history: History, la
 def test_an_opened_verdict_names_its_maker(bench: Bench, history: History) -> None:
     maker = history.open(bench.direct()).maker
     assert (maker.model_name, maker.engine, maker.device, maker.dtype) == ("starter", "transformers", "cpu", "bfloat16")
-    assert maker.recipe == {"alpha": 0.5, "method": "linear", "parents": ["direct", "pairwise"]}
+    assert maker.recipe == '{"alpha": 0.5, "method": "linear", "parents": ["direct", "pairwise"]}'
     assert len(maker.model_digest) == len(maker.format_digest) == 64
     assert maker.sampling == Sampling()
     assert "torch 2.13.0" in maker.engine_version

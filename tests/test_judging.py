@@ -16,7 +16,7 @@ from backend.judging import Judging, Pass, Question, Run, RunPhase, RunState, pa
 from backend.models import ModelFiles, ModelRegistry
 from backend.prompts import AssayFormat, Prompt
 from backend.ranking import pair_verdict
-from backend.rubrics import RubricLibrary
+from backend.rubrics import RubricDraft, RubricLibrary
 from backend.serving import Phase, Served, Serving
 from backend.types import Finish, Item, Reading, Rubric, Sampling, Status
 from db import models as rows
@@ -358,3 +358,19 @@ def test_a_verdict_names_its_maker(
         assert "torch" in judge.engine_version
         assert (judge.temperature, judge.max_new_tokens, judge.feedback) == (0.0, 12, True)
     assert verdict.created_by_id == owner_id
+
+
+def test_a_rubric_edited_while_the_judge_works_is_not_what_the_verdict_names(store: Store, owner_id: int) -> None:
+    library = RubricLibrary(store)
+    view = library.create(RubricDraft("Kindness", RUBRIC.criterion, RUBRIC.levels), owner_id)
+    engine = Scripted(score_by_kindness)
+    engine.gate.clear()
+    run = Judging(store, serving_of(store, engine)).start(Question(ONE, RUBRIC, view.version_id), SHORT, owner_id)
+    while run.state.phase is RunPhase.WAITING:
+        time.sleep(0.01)
+    edited = RubricDraft("Kindness", "Is it cruel?", RUBRIC.levels)
+    assert library.edit(view.id, view.revision, edited, owner_id).version_id == view.version_id
+    engine.gate.set()
+    verdict = verdict_of(store, run)
+    assert verdict.rubric_version_id != view.version_id
+    assert library.get_version(verdict.rubric_version_id).rubric == RUBRIC

@@ -53,3 +53,9 @@ def test_nothing_written_is_empty_feedback() -> None:
     reader = FeedbackReader(MARKER)
     assert reader.finish() == ""
     assert reader.feedback == ""
+
+
+def test_bytes_that_never_become_a_character_are_shown_in_the_end() -> None:
+    reader = FeedbackReader(MARKER)
+    assert reader.feed("\ufffd" * 3) == ""
+    assert reader.feed("\ufffd" * 5) == "\ufffd" * 2

@@ -15,16 +15,21 @@ ICON = Path(__file__).parent / "icon.svg"
 def build(services: Services) -> gr.Blocks:
     """All pages, one route each."""
     with gr.Blocks(title="Assay", analytics_enabled=False) as demo:
-        gr.Navbar(main_page_name="Judge")
-        header("Judge text with an open model on your own hardware, and keep your own opinion beside it.")
+        _top("Judge text with an open model on your own hardware, and keep your own opinion beside it.")
         judge.build(services)
     with demo.route("Rubrics", "rubrics"):
-        header("What is judged: one criterion, and what each score means.")
+        _top("What is judged: one criterion, and what each score means.")
         rubrics.build(services.library, services.owner_id)
     with demo.route("History", "history"):
-        header("What was said of what: every verdict, and what people said of it.")
+        _top("What was said of what: every verdict, and what people said of it.")
         history.build(services.history, services.labels, services.owner_id)
     return demo
+
+
+def _top(subtitle: str) -> None:
+    """What stands above every page."""
+    gr.Navbar(main_page_name="Judge")
+    header(subtitle)
 
 
 def look() -> dict[str, Any]:

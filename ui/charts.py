@@ -113,8 +113,8 @@ def confusion(matrix: Matrix, labels: tuple[str, ...]) -> Figure:
         hovertemplate="model %{y}, person %{x}: %{customdata} (%{z:.0%} of the row)<extra></extra>",
     )
     figure = _figure([cells], height=130 + 52 * len(labels))
-    figure.update_xaxes(type="category", title_text=f"What the person said (n = {n:,}; % of the row)", gridcolor=LINE)
-    figure.update_yaxes(type="category", title_text="What the model said", autorange="reversed", gridcolor=LINE)
+    figure.update_xaxes(type="category", title_text=f"Person (n = {n:,}, % of the row)", gridcolor=LINE)
+    figure.update_yaxes(type="category", title_text="Model", autorange="reversed", gridcolor=LINE)
     return figure
 
 
@@ -137,6 +137,7 @@ def _figure(traces: list[Any], *, height: int) -> Figure:
             "remove": ["toimage", "zoom", "pan", "zoomin", "zoomout", "autoscale", "resetscale", "select", "lasso"]
         },
     )
-    figure.update_xaxes(fixedrange=True, automargin=True, zeroline=False, showgrid=True)
-    figure.update_yaxes(fixedrange=True, automargin=True, zeroline=False, showgrid=True)
+    axes = {"fixedrange": True, "automargin": True, "zeroline": False, "title_font_size": 13}
+    figure.update_xaxes(**axes)
+    figure.update_yaxes(**axes)
     return figure

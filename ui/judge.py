@@ -107,7 +107,9 @@ class _JudgePage:
             self.rubric_text = gr.HTML(label="What the rubric says")
             with gr.Column(visible=False) as self.in_place:
                 self.criterion = gr.Textbox(
-                    label="Criterion", lines=2, placeholder="One question that the score answers, e.g. Is the answer kind?"
+                    label="Criterion",
+                    lines=2,
+                    placeholder="One question that the score answers, e.g. Is the answer kind?",
                 )
                 self.levels = [
                     gr.Textbox(label=f"Score {score}", lines=1, max_lines=4, placeholder=f"What a {score} looks like.")
@@ -194,9 +196,7 @@ class _JudgePage:
             [self.rubric_id, self.rubric_text, self.in_place], show_progress="hidden", **private,
         )  # fmt: skip
 
-        self.judge.click(
-            self._judge, form, outputs, show_progress="hidden", concurrency_limit=None, **private
-        )
+        self.judge.click(self._judge, form, outputs, show_progress="hidden", concurrency_limit=None, **private)
         self.cancel.click(self._cancel, [self.run_id], None, queue=False, show_progress="hidden", **private)
         self.show_prompt.click(self._show_prompt, form, [self.prompt], **private)
         self.poll.tick(self._poll, None, [self.status, self.retry, self.poll], show_progress="hidden", **private)
@@ -267,7 +267,9 @@ class _JudgePage:
     @shown
     def _choices(self) -> Update:
         views = self._services.library.search()
-        choices = [(view.name if view.number == 1 else f"{view.name} (version {view.number})", view.id) for view in views]
+        choices = [
+            (view.name if view.number == 1 else f"{view.name} (version {view.number})", view.id) for view in views
+        ]
         return {self.rubric_id: gr.update(choices=choices)}
 
     @shown
@@ -288,9 +290,7 @@ class _JudgePage:
     @shown
     def _judge(self, data: Mapping[Component, Any]) -> Iterator[Update]:
         form = self._gather(data)
-        run = self._services.judging.start(
-            self._question(form), form.sampling, self._services.owner_id, anew=form.anew
-        )
+        run = self._services.judging.start(self._question(form), form.sampling, self._services.owner_id, anew=form.anew)
         yield {
             self.run_id: run.id,
             self.verdict_id: None,
@@ -360,7 +360,9 @@ class _JudgePage:
         form = self._gather(data)
         served = self._services.serving.served
         if served is None:
-            raise NotReadyError("The exact prompt depends on the judge, which is not loaded yet. Try again in a moment.")
+            raise NotReadyError(
+                "The exact prompt depends on the judge, which is not loaded yet. Try again in a moment."
+            )
         question = self._question(form)
         texts = []
         for asked in passes_of(form.item):

@@ -1,6 +1,5 @@
 """Verdicts, labels and comparisons as HTML in which every text is escaped and shown as plain text."""
 
-import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -84,7 +83,7 @@ def maker_table(detail: VerdictDetail) -> str:
         ("Model", maker.model_name),
         ("Kind", detail.model_kind),
         ("Digest of the weights", maker.model_digest),
-        ("Merge recipe", "none" if maker.recipe is None else json.dumps(maker.recipe, ensure_ascii=False)),
+        ("Merge recipe", maker.recipe or "none"),
         ("Prompt format", f"{maker.prompt_format} ({maker.format_digest[:12]})"),
         ("Engine", f"{maker.engine} on {maker.device}, {maker.dtype}"),
         ("Engine version", maker.engine_version),
