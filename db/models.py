@@ -1,7 +1,7 @@
 """The tables. One word for one thing: the names are those of DESIGN's word list, and of backend.types."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.engine import Dialect
@@ -29,7 +29,12 @@ def now() -> datetime:
 
 
 class Base(DeclarativeBase):
-    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON, list[Any]: JSON, str: Text}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: UtcDateTime,
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+        str: Text,
+    }
 
 
 class User(Base):
@@ -188,7 +193,7 @@ class Verdict(Base):
     order_sensitive: Mapped[bool | None]
     tie_margin: Mapped[float | None]
     ranking: Mapped[dict[str, Any] | None]
-    """mode ranking only: {"ranked": [{position, rank, strength, low, high, expected_score}], "pairs", "sensitive_pairs"}."""
+    """Of a ranking: {"ranked": [{position, rank, strength, low, high, expected_score}], "pairs", "sensitive_pairs"}."""
     seconds: Mapped[float]
     """Wall time that the judge worked for it; readings taken from the store cost none."""
     created_by_id: Mapped[int] = mapped_column(ForeignKey("users.id"))

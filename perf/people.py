@@ -42,7 +42,7 @@ def main() -> None:
             return services.history.open(state.verdict_id).result
 
         started = time.perf_counter()
-        rows = _spread([row for row in load_rows(options.data, "direct_human_mix")], options.rows)
+        rows = _spread(load_rows(options.data, "direct_human_mix"), options.rows)
         people = [row["meta"]["score_1to5"] for row in rows]
         results = [judge(direct_item(row), rubric_of(row)) for row in rows]
         scores, expected = [result.score for result in results], [result.expected for result in results]
@@ -65,10 +65,10 @@ def main() -> None:
         print(f"pairwise_pandalm, {len(rows)} rows, {time.perf_counter() - started:.0f} s")
         print(f"  people  {' '.join(labels)}")
         print(f"  judge   {' '.join(pair.winner for pair in pairs)}")
-        print(f"  right without people's ties: {sum(w == label for w, label in decided)} of {len(decided)}", end="; ")
-        print(
-            f"longer response wins: {baseline}; order-sensitive: {sum(p.order_sensitive for p in pairs)} of {len(pairs)}"
-        )
+        flips = sum(pair.order_sensitive for pair in pairs)
+        right = sum(winner == label for winner, label in decided)
+        print(f"  right without people's ties: {right} of {len(decided)}; longer response wins: {baseline}")
+        print(f"  order-sensitive: {flips} of {len(pairs)}")
         services.serving.close()
         store.close()
 
