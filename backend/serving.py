@@ -16,6 +16,8 @@ from backend.types import Maker, Sampling
 
 log = logging.getLogger(__name__)
 
+UNTRAINED = " It is a small base model that was not trained to judge: expect poor verdicts from it."
+
 
 class Phase(StrEnum):
     LOADING = "loading"
@@ -130,7 +132,8 @@ class Serving:
         else:
             info = served.engine.info
             where = f"{info.name} on {info.device} in {info.dtype}"
-            self._settle(served, ServingState(Phase.READY, f"{served.files.name} is ready ({where}).", 1.0))
+            caution = UNTRAINED if served.files.kind == "base" else ""
+            self._settle(served, ServingState(Phase.READY, f"{served.files.name} is ready ({where}).{caution}", 1.0))
 
     def _report(self, message: str, fraction: float | None) -> None:
         self._state = ServingState(Phase.LOADING, message, fraction)

@@ -18,6 +18,8 @@ from tests.conftest import free_port
 
 pytestmark = pytest.mark.browser
 
+WORDY = ("--temperature", "1", "--seed", "1")
+"""Drawn, the tiny model writes words; greedy, it repeats a space."""
 ROOT = Path(__file__).parent.parent.parent
 HOSTILE = (
     '<img src=x onerror="window.ran=1"><script>window.ran=1</script> ![x](http://10.0.0.1/x.png) '
@@ -53,7 +55,7 @@ def stop(app: App) -> None:
 
 @pytest.fixture(scope="module")
 def app(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    app = start(tmp_path_factory.mktemp("app") / "home", tiny_model, "--max-new-tokens", "48")
+    app = start(tmp_path_factory.mktemp("app") / "home", tiny_model, "--max-new-tokens", "48", *WORDY)
     yield app
     stop(app)
 
@@ -121,13 +123,13 @@ def test_a_stranger_writes_a_rubric_judges_overrides_reloads_and_the_row_is_in_s
     page.get_by_role("radio", name=str(mine), exact=True).check()
     page.get_by_label("Note (optional)").fill("Warmer than that.")
     press(page, "Save override")
-    expect(page.locator(".assay-standing")).to_contain_text(f"{mine} of 5")
+    expect(page.locator(".assay-standing p")).to_contain_text(f"{mine} of 5")
 
     page.reload()
     expect(page.get_by_label("Instruction", exact=True)).to_have_value("Say hello to a friend.")
     expect(page.get_by_label("Criterion")).to_have_value("Is the greeting warm?")
     expect(verdict(page)).to_contain_text(f"{said} of 5")
-    expect(page.locator(".assay-standing")).to_contain_text(f"{mine} of 5")
+    expect(page.locator(".assay-standing p")).to_contain_text(f"{mine} of 5")
 
     ((score, kind, note, agrees, verdict_score, criterion),) = app.rows(
         "select l.score, l.kind, l.note, l.agrees, v.score, r.criterion from labels l"
@@ -137,7 +139,7 @@ def test_a_stranger_writes_a_rubric_judges_overrides_reloads_and_the_row_is_in_s
     assert (verdict_score, criterion) == (said, "Is the greeting warm?")
 
     press(page, "Undo")
-    expect(page.locator(".assay-standing")).to_contain_text("not labelled")
+    expect(page.locator(".assay-standing p")).to_contain_text("not labelled")
     assert [kind for (kind,) in app.rows("select kind from labels order by id")] == ["override", "withdrawn"]
 
 
