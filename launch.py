@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from db.session import Store
     from ui.services import Services
 
+UNASKED_SECONDS = 15.0
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -80,7 +82,10 @@ def serve(settings: Settings) -> None:
             f"in the browser; else choose another port with --port."
         ) from error
     typer.echo(f"Assay is open at {url} (data in {settings.home_folder}). Stop it with Ctrl-C.")
-    services.serving.start()
+    # The first page to arrive starts the judge; without a visitor it starts by itself a little later.
+    unasked = threading.Timer(UNASKED_SECONDS, services.serving.start)
+    unasked.daemon = True
+    unasked.start()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         demo.block_thread()

@@ -143,9 +143,7 @@ class _JudgePage:
             self.cancel = gr.Button("Cancel", variant="stop", interactive=False, scale=1, min_width=90)
         with gr.Accordion("The exact prompt", open=False):
             self.show_prompt = gr.Button("Show what the judge will read", size="sm")
-            self.prompt = gr.Textbox(
-                label="Exact prompt", lines=10, max_lines=30, interactive=False, visible=False, buttons=["copy"]
-            )
+            self.prompt = gr.Textbox(label="Exact prompt", lines=10, max_lines=30, interactive=False, visible=False)
 
     def _lay_out_result(self) -> None:
         self.result = gr.HTML(progress.no_verdict_yet(), label="Verdict", elem_id="verdict")
@@ -334,7 +332,11 @@ class _JudgePage:
 
     @shown
     def _come_back(self, run_id: str, verdict_id: float | None) -> Iterator[Update]:
-        """After a refresh: go on watching what is being judged, or show what had been."""
+        """After a refresh: go on watching what is being judged, or show what had been.
+
+        The page stands by now, so the judge may begin to load: torch's import would have slowed the page.
+        """
+        self._services.serving.start()
         run = self._services.judging.run(run_id) if run_id else None
         if run is not None and not run.state.finished:
             yield {self.judge: gr.update(interactive=False), self.cancel: gr.update(interactive=True)}
