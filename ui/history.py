@@ -66,9 +66,9 @@ class _HistoryPage:
         self._number = gr.State(1)
         self._table = gr.HTML(label="Verdicts", js_on_load=OPEN_ON_CLICK, elem_classes="assay-history-pane")
         with gr.Row(elem_classes="assay-pager-row"):
-            self._previous = gr.Button("← Newer", size="sm", min_width=90, scale=0, interactive=False)
+            self._previous = gr.Button("← Newer", size="sm", min_width=90, scale=0, visible=False)
             self._where = gr.HTML(label="Which verdicts are shown")
-            self._next = gr.Button("Older →", size="sm", min_width=90, scale=0, interactive=False)
+            self._next = gr.Button("Older →", size="sm", min_width=90, scale=0, visible=False)
 
     def _lay_out_opened(self, labels: Labels, owner_id: int) -> None:
         with gr.Column(visible=False, elem_id="opened-verdict") as self._opened:
@@ -102,6 +102,7 @@ class _HistoryPage:
             self._arrive, None, [self._model, self._rubric, *paged, *opened], **quiet
         )
         arrived.success(self._compare, self._filters, compared, **quiet)
+        arrived.success(None, None, None, js=SHOW_OPENED, **quiet)
         changes = [self._model.input, self._rubric.input, self._mode.input, self._agreement.input, self._text.submit]
         filtered = gr.on(
             changes, self._first_page, self._filters, paged, api_visibility="private", show_progress_on=[self._table]
@@ -168,8 +169,8 @@ class _HistoryPage:
             self._number: page.number,
             self._table: render.history_table(page, filtered=filter != Filter()),
             self._where: render.pager_words(page),
-            self._previous: gr.update(interactive=page.number > 1),
-            self._next: gr.update(interactive=page.number < page.pages),
+            self._previous: gr.update(interactive=page.number > 1, visible=page.pages > 1),
+            self._next: gr.update(interactive=page.number < page.pages, visible=page.pages > 1),
         }
 
     def _whole(self, verdict_id: int) -> Update:
@@ -179,7 +180,9 @@ class _HistoryPage:
             self._title: f"<h2>Verdict {detail.id}</h2>",
             self._item: render.item_block(detail) + render.rubric_block(detail),
             self._card: render.verdict_card(detail),
-            self._chart: _plot(charts.verdict(detail.result)),
+            self._chart: _plot(
+                charts.verdict(detail.result), label="Strength" if detail.mode is Mode.RANKING else "Distribution"
+            ),
             self._details: render.verdict_details(detail),
             **self._panel.show(detail),
         }
@@ -201,5 +204,5 @@ def _filter(model: str, rubric: str, mode: str, agreement: str, text: str) -> Fi
     )
 
 
-def _plot(figure: Any) -> Any:
-    return gr.update(value=figure, visible=figure is not None)
+def _plot(figure: Any, **changes: Any) -> Any:
+    return gr.update(value=figure, visible=figure is not None, **changes)

@@ -293,14 +293,18 @@ def _history_row(row: HistoryRow, names: Sequence[str]) -> str:
         moment(row.created_at),
         f"<a class='assay-open' href='?verdict={row.id}' data-verdict='{row.id}' dir='auto' "
         f"aria-label='Open verdict {row.id}: {escape(row.instruction)}'>{escape(row.instruction)}</a>",
-        f"{escape(row.rubric_name)} <span class='assay-muted'>v{row.rubric_number}</span>",
-        escape(row.model_name),
+        _name_cell(f"{row.rubric_name} v{row.rubric_number}"),
+        _name_cell(row.model_name),
         f"<span class='assay-muted'>{MODE_NAMES[row.mode]}</span> <strong>{escape(row.result)}</strong>{sure}{swapped}",
         "<br>".join(_row_label(label.words, label.author, label.agrees) for label in row.labels)
         or "<span class='assay-muted'>–</span>",
     ]
     tagged = "".join(f"<td data-name='{name}'><div>{cell}</div></td>" for name, cell in zip(names, cells, strict=True))
     return f"<tr data-verdict='{row.id}'>{tagged}</tr>"
+
+
+def _name_cell(name: str) -> str:
+    return f"<span class='assay-name-cell' dir='auto' title='{escape(name)}'>{escape(name)}</span>"
 
 
 def _row_label(words: str, author: str, agrees: bool) -> str:

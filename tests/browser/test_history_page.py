@@ -20,6 +20,8 @@ pytestmark = pytest.mark.browser
 HOSTILE = (
     '<img src=x onerror="window.ran=1"> <script>window.ran=1</script> ${window.ran=1} {{value}} ` ![i](http://x.test/i)'
 )
+PLOT_MS = 30_000
+"""The first plot of a page waits for Plotly, 4 MB of script, however busy the machine is."""
 
 
 @pytest.fixture
@@ -89,7 +91,7 @@ def test_a_click_on_a_row_opens_the_verdict_whole(page: Page, url: str, bench: B
     expect(opened(page)).to_contain_text("4 of 5")
     expect(opened(page)).to_contain_text("Rayleigh scattering.")
     expect(opened(page)).to_contain_text("Right.\nShort.")
-    expect(opened(page).locator(".js-plotly-plot")).to_be_visible()
+    expect(opened(page).locator(".js-plotly-plot")).to_be_visible(timeout=PLOT_MS)
     assert page.url.endswith(f"?verdict={verdict}")
 
 
@@ -238,7 +240,7 @@ def test_people_and_model_are_compared_with_intervals(page: Page, url: str, benc
     kappa = figures.get_by_role("row", name="Scores: quadratic weighted kappa")
     expect(kappa).to_contain_text("–")
     expect(kappa).to_contain_text("11")
-    expect(figures.locator(".js-plotly-plot")).to_contain_text("n = 11")
+    expect(figures.locator(".js-plotly-plot")).to_contain_text("n = 11", timeout=PLOT_MS)
 
 
 def test_hostile_texts_are_shown_and_never_run(page: Page, url: str, bench: Bench) -> None:
@@ -261,5 +263,5 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(page: Page, url: str, bench
     bench.direct(4)
     page.set_viewport_size({"width": 400, "height": 800})
     visit(page, f"{url}?verdict={verdict}&__theme={colours}")
-    expect(opened(page).locator(".js-plotly-plot")).to_be_visible()
+    expect(opened(page).locator(".js-plotly-plot")).to_be_visible(timeout=PLOT_MS)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
