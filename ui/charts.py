@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 TEAL = "rgb(13, 148, 136)"
 GREY = "rgba(100, 116, 139, 0.65)"
+FONT = "ui-sans-serif, system-ui, -apple-system, Segoe UI, Roboto, Noto Sans, sans-serif"
+"""The page's own (ui/shell.py), named here too because Plotly measures its labels before it places them."""
 LINE = "rgba(100, 116, 139, 0.25)"
 FADE = [[0.0, "rgba(13, 148, 136, 0.0)"], [1.0, "rgba(13, 148, 136, 0.6)"]]
 """One hue, light to strong, and never so strong that the page's own text colour can't be read on it."""
@@ -130,7 +132,7 @@ def _figure(traces: list[Any], *, height: int) -> Figure:
         margin={"l": 12, "r": 12, "t": 40, "b": 30},
         paper_bgcolor="rgba(0, 0, 0, 0)",
         plot_bgcolor="rgba(0, 0, 0, 0)",
-        font={"family": "inherit", "size": 13, "color": "rgb(100, 116, 139)"},
+        font={"family": FONT, "size": 13, "color": "rgb(100, 116, 139)"},
         showlegend=False,
         dragmode=False,
         modebar={
