@@ -2,7 +2,7 @@
 
     python -m perf.history --verdicts 1000000
 
-Fills a new database (about 1.2 KB a verdict) through bulk inserts and asks the history what its page asks. A
+Fills a new database (about 2 KB a verdict) through bulk inserts and asks the history what its page asks. A
 tenth of the verdicts are labelled, four rubrics and four judges share them unevenly, and the words looked for
 stand in none, in one of the oldest, or in half of the instructions. The times are medians; "first" is the first
 of the runs, with nothing of the question in memory yet.

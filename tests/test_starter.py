@@ -420,7 +420,8 @@ class Hanging:
             f"lock = open({str(self._lock)!r}, 'a')\n"
             "fcntl.flock(lock, fcntl.LOCK_EX)\n"
             "print('held', file=lock, flush=True)\n"
-            f"while not os.path.exists({str(self._go)!r}):\n"
+            "end = time.monotonic() + 120\n"  # so that a test that fails leaves nothing running for long
+            f"while not os.path.exists({str(self._go)!r}) and time.monotonic() < end:\n"
             "    time.sleep(0.02)\n"
             "bfloat16 = None\n"
         )
