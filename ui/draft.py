@@ -27,13 +27,19 @@ def keep_draft(key: str, fields: Sequence[Component]) -> None:
 
 
 def restore_draft(after: Dependency, key: str, fields: Sequence[Component], defaults: Sequence[Any]) -> Dependency:
-    """Put the draft of this tab, or else the last of any tab, into the fields; the defaults if there is none."""
-    script = f"""() => {{
+    """Put the draft of this tab, or else the last of any tab, into the fields that still hold their default.
+
+    A field that holds something else by then was filled in by a person who was faster than the page: it stays.
+    """
+    script = f"""(...present) => {{
         const draft = sessionStorage.getItem({json.dumps(key)}) ?? localStorage.getItem({json.dumps(key)});
         const defaults = {json.dumps(list(defaults))};
+        const same = (one, other) => JSON.stringify(one ?? "") === JSON.stringify(other ?? "");
+        const untouched = (position) => same(present[position], defaults[position]);
         try {{
             const values = draft === null ? defaults : JSON.parse(draft);
-            return values.length === defaults.length ? values : defaults;
-        }} catch {{ return defaults; }}
+            if (values.length !== defaults.length) return present;
+            return present.map((value, position) => untouched(position) ? values[position] : value);
+        }} catch {{ return present; }}
     }}"""
-    return after.then(None, None, list(fields), js=script, api_visibility="private")
+    return after.then(None, list(fields), list(fields), js=script, api_visibility="private")
