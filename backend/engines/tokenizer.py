@@ -50,6 +50,7 @@ class PromptTokenizer:
         self._control = {str(token): token for token in self._tokenizer.added_tokens_decoder.values()}
         self._opening = _without_control_tokens(self._tokenizer, continues=False)
         self._continuing = _without_control_tokens(self._tokenizer, continues=True)
+        self._adds_space_after_control = _prepends_to_every_stretch(self._tokenizer)
         self._knows_system = self._takes_system_role()
         self._check_against_template()
 
@@ -124,12 +125,6 @@ class PromptTokenizer:
         except TemplateError:
             return False
 
-    @property
-    def _adds_space_after_control(self) -> bool:
-        """Older SentencePiece tokenizers begin every stretch of plain text with a space, newer only the first."""
-        normalizer = json.loads(self._tokenizer.backend_tokenizer.to_str())["normalizer"]
-        return any(part["type"] == "Prepend" for part in _parts(normalizer, "normalizers"))
-
     def _encode_trusted(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False) if text else []
         return ids
@@ -158,6 +153,12 @@ class PromptTokenizer:
                 "This model's tokenizer treats text between control tokens in a way that Assay does not know, "
                 "so its prompts would differ from those it was trained on."
             )
+
+
+def _prepends_to_every_stretch(tokenizer: Any) -> bool:
+    """Older SentencePiece tokenizers begin every stretch of plain text with a space, newer only the first."""
+    normalizer = json.loads(tokenizer.backend_tokenizer.to_str())["normalizer"]
+    return any(part["type"] == "Prepend" for part in _parts(normalizer, "normalizers"))
 
 
 def _without_control_tokens(tokenizer: Any, *, continues: bool) -> Any:
