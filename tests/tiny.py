@@ -152,3 +152,21 @@ def write_tiny_gguf(model: Path, path: Path) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def make_tiny_adapter(base: Path, folder: Path, *, seed: int = 0) -> Path:
+    """A LoRA adapter of rank 2 on the last layer of a tiny model, with random matrices, as PEFT saves it."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    modules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    config = LoraConfig(r=2, lora_alpha=4, target_modules=modules, layers_to_transform=[1], task_type="CAUSAL_LM")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = get_peft_model(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), config)
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter, std=0.1)
+    model.save_pretrained(folder)
+    return folder

@@ -1,0 +1,239 @@
+"""Experts: what is asked of a training, the published presets, and the run that makes a model of it.
+
+The training itself is a child process (backend.training), so that its memory goes with it and a kill
+leaves checkpoints to go on from.
+"""
+
+import contextlib
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from backend.errors import CancelledError, InvalidInputError, TrainingError
+from backend.starter import Report, is_complete
+from backend.types import digest_of
+
+FREE_BYTES_PER_WEIGHT_BYTE = 3
+"""Disk that a training takes: checkpoints and the finished model, by the size of the base."""
+LOG_LINES = 12
+
+
+class DataSource(BaseModel):
+    """Rows to train on or to watch: a place that backend.training_rows.load_rows reads.
+
+    limit: at most so many rows, drawn by the seed, all rows of an instruction before the next; None takes all.
+    criterion: of the rows that state none; without it they are left out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    place: str = Field(min_length=1)
+    limit: int | None = Field(None, ge=1)
+    criterion: str | None = Field(None, min_length=1)
+
+
+class ExpertSpec(BaseModel):
+    """Everything that decides what a training makes. The same document on the same machine makes the same model.
+
+    format: joint trains on both formats. base: a model folder. data: the training rows. dev: rows that the
+    agreement curve is drawn on; never trained on. method: lora or full. layers_from: LoRA adapts the layers
+    from this one up. rows_per_step: about how many rows one step of the optimizer sees. pack_tokens: how many
+    tokens are computed together. max_tokens: longer rows are left out whole, and counted. feedback_share: the
+    share of the rows with feedback whose feedback is learned too. verdict_weight: of the verdict's
+    cross-entropy, beside 1 for the mean over the feedback's tokens. soft_targets: learn people's shares;
+    off learns the most frequent result alone. both_orders: a pair is learned in both orders.
+    balance_length: as many pairs whose longer response wins as pairs whose shorter one does.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,80}$")
+    format: Literal["direct", "pairwise", "joint"]
+    base: str = Field(min_length=1)
+    data: tuple[DataSource, ...] = Field(min_length=1)
+    dev: tuple[DataSource, ...] = ()
+    prompt_format: Literal["assay", "prometheus-2"] = "assay"
+    method: Literal["lora", "full"] = "lora"
+    lora_rank: int = Field(16, ge=1, le=1024)
+    lora_alpha: int = Field(32, ge=1)
+    lora_dropout: float = Field(0.0, ge=0, lt=1)
+    layers_from: int = Field(0, ge=0)
+    learning_rate: float = Field(4e-4, gt=0, le=1)
+    warmup_ratio: float = Field(0.1, ge=0, le=1)
+    epochs: float = Field(1.0, gt=0)
+    rows_per_step: int = Field(16, ge=1)
+    pack_tokens: int = Field(1024, ge=64)
+    max_tokens: int = Field(4096, ge=64)
+    feedback_share: float = Field(0.5, ge=0, le=1)
+    verdict_weight: float = Field(1.0, gt=0)
+    soft_targets: bool = True
+    both_orders: bool = True
+    balance_length: bool = True
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    seed: int = Field(0, ge=0, lt=2**32)
+    checkpoint_steps: int = Field(20, ge=1)
+    evaluate_steps: int = Field(40, ge=1)
+
+    @model_validator(mode="after")
+    def _trains_on_no_dev_rows(self) -> Self:
+        both = {source.place for source in self.data} & {source.place for source in self.dev}
+        if both:
+            raise ValueError(f"{', '.join(sorted(both))} can't be trained on and measured on. Take it from one of them")
+        return self
+
+    @property
+    def digest(self) -> str:
+        return digest_of("expert", self.model_dump(mode="json"))
+
+    def folder(self, home: Path) -> Path:
+        """Where the finished model lies."""
+        return home / "models" / f"{self.name}-{self.digest[:8]}"
+
+    def workplace(self, home: Path) -> Path:
+        """Where checkpoints and progress lie while it is made."""
+        return home / "experts" / f"{self.name}-{self.digest[:8]}"
+
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "starter": {
+        "lora_rank": 12,
+        "lora_alpha": 24,
+        "layers_from": 10,
+        "rows_per_step": 16,
+        "max_tokens": 1536,
+        "learning_rate": 5e-4,
+    },
+    "paper-7b-full": {
+        "method": "full",
+        "learning_rate": 1e-5,
+        "epochs": 1.0,
+        "max_tokens": 4096,
+        "pack_tokens": 4096,
+        "feedback_share": 1.0,
+        "soft_targets": False,
+        "both_orders": False,
+        "balance_length": False,
+        "dtype": "bfloat16",
+    },
+    "paper-8x7b-lora": {
+        "method": "lora",
+        "lora_rank": 256,
+        "lora_alpha": 512,
+        "lora_dropout": 0.1,
+        "learning_rate": 1e-4,
+        "epochs": 1.0,
+        "max_tokens": 4096,
+        "pack_tokens": 4096,
+        "feedback_share": 1.0,
+        "soft_targets": False,
+        "both_orders": False,
+        "balance_length": False,
+        "dtype": "bfloat16",
+    },
+}
+"""starter: what the shipped experts were trained with. The others: arXiv 2405.01535, appendix on training."""
+
+
+def read_spec(given: Mapping[str, Any], *, preset: str | None = None) -> ExpertSpec:
+    """The specification of the preset, overruled by what is given. Raises InvalidInputError that names each fault."""
+    if preset is not None and preset not in PRESETS:
+        raise InvalidInputError(f"The preset {preset!r} is unknown. Known: {', '.join(PRESETS)}.")
+    try:
+        return ExpertSpec(**{**(PRESETS[preset] if preset else {}), **given})
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, detail['loc'])) or 'specification'}: {detail['msg']}" for detail in error.errors()
+        )
+        raise InvalidInputError(f"The training can't be specified so: {faults}.") from error
+
+
+@dataclass(frozen=True)
+class TrainedExpert:
+    """A finished expert. folder: the model. card: Markdown."""
+
+    folder: Path
+    card: str
+
+
+def train(spec: ExpertSpec, home: Path, report: Report, cancel: threading.Event) -> TrainedExpert:
+    """Train, or go on with a training that was interrupted; the same specification again is answered at once.
+
+    Raises CancelledError (checkpoints stay, a later call goes on), InvalidInputError and TrainingError.
+    """
+    folder, workplace = spec.folder(home), spec.workplace(home)
+    if not is_complete(folder):
+        workplace.mkdir(parents=True, exist_ok=True)
+        (workplace / "spec.json").write_text(spec.model_dump_json(indent=2) + "\n", "utf-8")
+        _run_child(workplace, report, cancel)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists():
+            shutil.rmtree(folder)
+        (workplace / "made").rename(folder)
+        for checkpoint in workplace.glob("checkpoint-*"):
+            shutil.rmtree(checkpoint, ignore_errors=True)
+    return TrainedExpert(folder, (folder / "README.md").read_text("utf-8"))
+
+
+def _run_child(workplace: Path, report: Report, cancel: threading.Event) -> None:
+    if is_complete(workplace / "made"):
+        return
+    report("Starting the training.", None)
+    with (workplace / "log.txt").open("a", encoding="utf-8") as log:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter, with a folder of ours
+            [sys.executable, "-m", "backend.training", str(workplace)],
+            cwd=Path(__file__).parent.parent,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            _follow(process, workplace, report, cancel)
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            if process.stdin is not None:
+                process.stdin.close()
+    if process.returncode == 0:
+        return
+    failure = workplace / "failure.json"
+    if failure.is_file():
+        told = json.loads(failure.read_text("utf-8"))
+        kind = InvalidInputError if told["kind"] == "input" else TrainingError
+        raise kind(told["message"])
+    lines = (workplace / "log.txt").read_text("utf-8", errors="replace").splitlines()[-LOG_LINES:]
+    raise TrainingError(
+        f"The training ended with code {process.returncode}. Start it again and it goes on from its last checkpoint; "
+        f"its whole log is {workplace / 'log.txt'}, which ends: {' / '.join(lines)}"
+    )
+
+
+def _follow(process: "subprocess.Popen[bytes]", workplace: Path, report: Report, cancel: threading.Event) -> None:
+    while process.poll() is None:
+        if cancel.is_set():
+            process.terminate()
+            raise CancelledError("The training was stopped. Start it again and it goes on from its last checkpoint.")
+        step = last_step(workplace)
+        if step is not None:
+            report(f"Step {step['step']} of {step['of']}, loss {step['loss']:.3f}.", step["step"] / step["of"])
+        time.sleep(0.3)
+
+
+def last_step(workplace: Path) -> dict[str, Any] | None:
+    """The newest step line of the progress file; a line that is still being written is passed over."""
+    with contextlib.suppress(OSError):
+        for line in reversed((workplace / "progress.jsonl").read_text("utf-8").splitlines()):
+            with contextlib.suppress(ValueError):
+                told = json.loads(line)
+                if "loss" in told:
+                    return dict(told)
+    return None

@@ -1,0 +1,315 @@
+"""Experts are trained for real, on a tiny model: what is learned, what is left out, and what a kill costs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from backend.engines.tokenizer import PromptTokenizer
+from backend.errors import CancelledError, InvalidInputError, TrainingError
+from backend.experts import DataSource, ExpertSpec, read_spec, train
+from backend.models import find_model, weight_files
+from backend.prompts import AssayFormat
+from backend.starter import is_complete
+from backend.training_rows import load_rows
+
+GOOD = "It answers the question fully, and every step follows from the one before."
+BAD = "It wanders from the subject and invents what it says."
+
+
+def direct_row(number: int, score: float, *, response: str = "", feedback: str | None = None) -> dict[str, object]:
+    return {
+        "id": f"d{number}",
+        "source": "ours",
+        "instruction": f"How do I bake bread number {number // 2}?",
+        "response": response or (GOOD if score > 3 else BAD) + f" Loaf {number}.",
+        "reference": None,
+        "rubric": {"criteria": "Does it answer?", "scores": None},
+        "scale": [1, 5],
+        "human_score": score,
+        "human_feedback": feedback,
+        "license": "CC0",
+        "meta": {"score_1to5": score},
+    }
+
+
+def pair_row(number: int, winner: str, *, longer_wins: bool = True) -> dict[str, object]:
+    better, worse = (GOOD * 2, BAD) if longer_wins else (GOOD, BAD * 2)
+    a, b = (better, worse) if winner == "A" else (worse, better)
+    return {
+        "id": f"p{number}",
+        "source": "ours",
+        "instruction": f"Which loaf is number {number}?",
+        "response_a": a,
+        "response_b": b,
+        "reference": None,
+        "rubric": {"criteria": "Which answers better?", "scores": None},
+        "human_label": winner,
+        "license": "CC0",
+        "meta": {},
+    }
+
+
+def write_rows(path: Path, rows: list[dict[str, object]]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def direct_rows(tmp_path: Path) -> str:
+    rows = [direct_row(n, 5 if n % 2 else 1, feedback=GOOD if n % 4 == 1 else None) for n in range(24)]
+    return write_rows(tmp_path / "direct.jsonl", rows)
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> str:
+    rows = [pair_row(n, "AB"[n % 2], longer_wins=n % 3 != 0) for n in range(12)]
+    return write_rows(tmp_path / "pairs.jsonl", rows)
+
+
+def spec_of(base: Path, place: str, **given: object) -> ExpertSpec:
+    settings = {
+        "name": "tiny-direct",
+        "format": "direct",
+        "base": str(base),
+        "data": [{"place": place}],
+        "lora_rank": 4,
+        "learning_rate": 0.01,
+        "rows_per_step": 4,
+        "pack_tokens": 400,
+        "checkpoint_steps": 2,
+        "evaluate_steps": 3,
+    }
+    return read_spec(settings | given)
+
+
+def silent(_message: str, _fraction: float | None) -> None:
+    pass
+
+
+def run(spec: ExpertSpec, home: Path) -> Path:
+    return train(spec, home, silent, threading.Event()).folder
+
+
+def weights(folder: Path) -> dict[str, object]:
+    from safetensors.torch import load_file
+
+    return {name: tensor for path in weight_files(folder) for name, tensor in load_file(path).items()}
+
+
+def equal(a: Path, b: Path) -> bool:
+    first, second = weights(a), weights(b)
+    return first.keys() == second.keys() and all(first[name].equal(second[name]) for name in first)  # type: ignore[attr-defined]
+
+
+def encoder(spec: ExpertSpec, base: Path):  # type: ignore[no-untyped-def]
+    from backend.training import Encoder
+
+    return Encoder(spec, PromptTokenizer(base), AssayFormat())
+
+
+# What is learned from a row
+
+
+def test_what_is_trained_on_is_what_the_engine_reads(tiny_model: Path, direct_rows: str) -> None:
+    spec = spec_of(tiny_model, direct_rows)
+    [row] = [row for row in load_rows(direct_rows).rows if row.id == "d1"]
+    tokenizer, prompt = PromptTokenizer(tiny_model), AssayFormat().direct(row.item, row.rubric, 0)
+    asked, tokens = tokenizer.encode(prompt), tokenizer.result_tokens(prompt.marker, prompt.results)
+    [silently, written] = encoder(spec, tiny_model).encode(row, with_feedback=True).examples
+    assert list(silently.ids) == [*asked, *tokens.forced]
+    assert [(goal.place, goal.choices) for goal in silently.goals] == [(len(silently.ids) - 1, tokens.choices)]
+    assert tokenizer.decode(written.ids[len(asked) :]) == f"{GOOD} [RESULT] "
+    assert written.goals[0].place == len(asked) - 1
+    assert written.goals[-1].choices == tokens.choices
+
+
+def test_the_verdict_counts_as_much_as_the_whole_feedback(tiny_model: Path, direct_rows: str) -> None:
+    spec = spec_of(tiny_model, direct_rows, verdict_weight=2.0)
+    [row] = [row for row in load_rows(direct_rows).rows if row.id == "d1"]
+    written = encoder(spec, tiny_model).encode(row, with_feedback=True).examples[-1]
+    assert sum(goal.weight for goal in written.goals[:-1]) == pytest.approx(1.0)
+    assert written.goals[-1].weight == 2.0
+
+
+def test_a_mean_score_is_a_soft_target_unless_that_is_switched_off(tiny_model: Path, tmp_path: Path) -> None:
+    place = write_rows(tmp_path / "mean.jsonl", [direct_row(0, 3.75)])
+    [row] = load_rows(place).rows
+    soft = encoder(spec_of(tiny_model, place), tiny_model).encode(row, with_feedback=False).examples[0]
+    hard = (
+        encoder(spec_of(tiny_model, place, soft_targets=False), tiny_model).encode(row, with_feedback=False).examples[0]
+    )
+    assert soft.goals[0].probabilities == pytest.approx((0, 0, 0.25, 0.75, 0))
+    assert hard.goals[0].probabilities == (0, 0, 0, 1, 0)
+
+
+def test_a_pair_is_learned_in_both_orders(tiny_model: Path, pairs: str) -> None:
+    row = load_rows(pairs).rows[0]
+    one, other = (
+        encoder(spec_of(tiny_model, pairs, format="pairwise"), tiny_model).encode(row, with_feedback=False).examples
+    )
+    assert one.goals[0].probabilities == tuple(reversed(other.goals[0].probabilities))
+    assert one.ids != other.ids
+
+
+# Which rows
+
+
+def test_only_the_formats_own_rows_are_taken(tiny_model: Path, direct_rows: str, pairs: str) -> None:
+    from backend.training import choose_rows
+
+    both = [DataSource(place=direct_rows), DataSource(place=pairs)]
+    counts = {}
+    for format in ("direct", "pairwise", "joint"):
+        spec = spec_of(tiny_model, direct_rows, format=format, balance_length=False)
+        counts[format] = len(choose_rows(spec, both).rows)
+    assert counts == {"direct": 24, "pairwise": 12, "joint": 36}
+
+
+def test_longer_and_shorter_winners_are_balanced(tiny_model: Path, pairs: str) -> None:
+    from backend.training import _longer_wins, choose_rows
+
+    spec = spec_of(tiny_model, pairs, format="pairwise")
+    rows = choose_rows(spec, spec.data).rows
+    assert [_longer_wins(row) for row in rows].count(True) == [_longer_wins(row) for row in rows].count(False) == 4
+
+
+def test_the_rows_drawn_depend_on_the_seed_alone(tiny_model: Path, direct_rows: str) -> None:
+    from backend.training import choose_rows
+
+    def ids(seed: int) -> list[str]:
+        spec = spec_of(tiny_model, direct_rows, seed=seed)
+        return [row.id for row in choose_rows(spec, [DataSource(place=direct_rows, limit=8)]).rows]
+
+    assert ids(1) == ids(1)
+    assert len(ids(1)) == 8
+    assert ids(1) != ids(2)
+
+
+# Bad specifications
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"format": "ranking"}, "format"),
+        ({"learning_rate": 0}, "learning_rate"),
+        ({"learning_rte": 1e-4}, "learning_rte"),
+        ({"name": "../evil"}, "name"),
+        ({"data": []}, "data"),
+        ({"data": [{"place": "x", "limit": 0}]}, "limit"),
+        ({"data": [{"place": "x"}], "dev": [{"place": "x"}]}, "measured on"),
+    ],
+)
+def test_a_bad_specification_names_its_fault(given: dict[str, object], named: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=named):
+        spec_of(tmp_path, "rows.jsonl", **given)
+
+
+def test_an_unknown_preset_names_the_known_ones() -> None:
+    with pytest.raises(InvalidInputError, match="paper-7b-full"):
+        read_spec({}, preset="paper-70b")
+
+
+# Whole trainings
+
+
+@pytest.mark.slow
+def test_an_expert_learns_and_is_a_model_that_can_be_judged_with(
+    tiny_model: Path, direct_rows: str, tmp_path: Path
+) -> None:
+    dev = write_rows(tmp_path / "dev.jsonl", [direct_row(n, 5 if n % 2 else 1) for n in range(100, 110)])
+    spec = spec_of(tiny_model, direct_rows, epochs=6, dev=[{"place": dev}])
+    folder = run(spec, tmp_path)
+    files = find_model(str(folder), tmp_path, prompt_format=None, report=silent)
+    assert files.architecture == "LlamaForCausalLM"
+    told = [json.loads(line) for line in (spec.workplace(tmp_path) / "progress.jsonl").read_text().splitlines()]
+    losses = [entry["loss"] for entry in told if "loss" in entry]
+    assert sum(losses[-3:]) < 0.7 * sum(losses[:3])
+    measured = [entry["dev"]["dev"] for entry in told if "dev" in entry][-1]
+    assert measured["n"] == 10
+    assert measured["value"] > 0.8
+    card = (folder / "README.md").read_text()
+    assert "| ours | CC0 | 24 |" in card
+    assert "pearson" in card
+    assert not list(spec.workplace(tmp_path).glob("checkpoint-*"))
+
+
+@pytest.mark.slow
+def test_the_same_specification_again_is_answered_at_once(tiny_model: Path, direct_rows: str, tmp_path: Path) -> None:
+    spec = spec_of(tiny_model, direct_rows)
+    folder = run(spec, tmp_path)
+    changed = (folder / "manifest.json").stat().st_mtime_ns
+    assert run(spec, tmp_path) == folder
+    assert (folder / "manifest.json").stat().st_mtime_ns == changed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_killed_trainings_go_on_and_end_like_an_uninterrupted_one(
+    method: str, tiny_model: Path, direct_rows: str, pairs: str, tmp_path: Path
+) -> None:
+    data = [{"place": direct_rows}, {"place": pairs}]
+    spec = spec_of(tiny_model, direct_rows, format="joint", data=data, method=method, epochs=4, learning_rate=0.003)
+    straight = run(spec, tmp_path / "straight")
+    home = tmp_path / "killed"
+    program = (
+        "import sys, threading; from pathlib import Path; from backend.experts import ExpertSpec, train; "
+        "train(ExpertSpec.model_validate_json(sys.argv[1]), Path(sys.argv[2]), lambda *_: None, threading.Event())"
+    )
+    for seconds in (0.0, 1.0):
+        process = subprocess.Popen([sys.executable, "-c", program, spec.model_dump_json(), str(home)])
+        _wait_for(lambda: list(spec.workplace(home).glob("checkpoint-*/trainer_state.json")))
+        time.sleep(seconds)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not is_complete(spec.folder(home))
+    assert equal(run(spec, home), straight)
+
+
+@pytest.mark.slow
+def test_a_cancelled_training_leaves_no_model_and_can_go_on(tiny_model: Path, direct_rows: str, tmp_path: Path) -> None:
+    spec = spec_of(tiny_model, direct_rows, epochs=50)
+    cancel = threading.Event()
+
+    def stop_once_it_steps(message: str, _fraction: float | None) -> None:
+        if message.startswith("Step"):
+            cancel.set()
+
+    with pytest.raises(CancelledError, match="goes on"):
+        train(spec, tmp_path, stop_once_it_steps, cancel)
+    assert not spec.folder(tmp_path).exists()
+
+
+@pytest.mark.slow
+def test_rows_longer_than_the_limit_are_left_out_whole_and_counted(tiny_model: Path, tmp_path: Path) -> None:
+    rows = [direct_row(n, 5) for n in range(6)] + [direct_row(7, 1, response="word " * 600)]
+    spec = spec_of(tiny_model, write_rows(tmp_path / "long.jsonl", rows), max_tokens=600)
+    card = (run(spec, tmp_path) / "README.md").read_text()
+    assert "6 rows were trained on" in card
+    assert "1 longer than 600 tokens were left out whole" in card
+
+
+@pytest.mark.slow
+def test_no_row_left_is_an_error_that_says_so(tiny_model: Path, pairs: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="No row is left"):
+        run(spec_of(tiny_model, pairs, format="direct"), tmp_path)
+
+
+@pytest.mark.slow
+def test_a_base_that_cannot_be_loaded_is_told_with_the_log(tmp_path: Path, direct_rows: str) -> None:
+    with pytest.raises(TrainingError):
+        run(spec_of(tmp_path / "nowhere", direct_rows), tmp_path)
+
+
+def _wait_for(condition, seconds: float = 120) -> None:  # type: ignore[no-untyped-def]
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
