@@ -8,7 +8,12 @@
     ├── ModelError                 a model folder or name that can't be judged with
     │   ├── ModelFilesError        files missing, of a refused kind, or not readable
     │   ├── ModelFetchError        the hub or the package index could not be reached
-    │   └── ModelUnsupportedError  an architecture, tokenizer or template that we can't run
+    │   ├── ModelUnsupportedError  an architecture, tokenizer or template that we can't run
+    │   └── MergeError             models that can't be merged, or a merge that failed
+    ├── TrainingError              a training could not be finished
+    ├── DataFetchError             a data set on the hub could not be had
+    ├── TeacherError               the model that writes feedback could not be asked
+    │   └── QuestionRefusedError   it turned down one question
     ├── EngineError                the engine failed while it ran
     │   └── NotReadyError          no judge is loaded (yet)
     ├── CancelledError             a person stopped it
@@ -65,6 +70,26 @@ class ModelFetchError(ModelError):
 
 class ModelUnsupportedError(ModelError):
     """The model loads, but this engine can't read verdicts from it."""
+
+
+class TrainingError(AssayError):
+    """A training could not be finished. What it had by then is kept."""
+
+
+class DataFetchError(AssayError):
+    """A data set could not be downloaded."""
+
+
+class TeacherError(AssayError):
+    """The model that writes feedback for a data set could not be asked. What it had written by then is kept."""
+
+
+class QuestionRefusedError(TeacherError):
+    """The teacher works, but turned down this one question: too long, or not to its liking."""
+
+
+class MergeError(ModelError):
+    """These models can't be merged, or their merge failed. No model was left behind."""
 
 
 class EngineError(AssayError):

@@ -85,6 +85,16 @@ def is_complete(folder: Path) -> bool:
         return False
 
 
+def files_of(folder: Path) -> dict[str, dict[str, int | str]]:
+    """Bytes and SHA-256 of every file in the folder, by its path in it: what a manifest holds."""
+    files: dict[str, dict[str, int | str]] = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        files[path.relative_to(folder).as_posix()] = {"bytes": path.stat().st_size, "sha256": sha256}
+    return files
+
+
 def dequantise(gguf: Path, folder: Path) -> None:
     """Write the model in a GGUF file as bfloat16 safetensors with its tokenizer. Takes half a minute and 1.3 GB."""
     import torch
@@ -251,10 +261,7 @@ def _last_line(errors: str) -> str:
 
 def _write_manifest(folder: Path, source: StarterSource) -> None:
     """Written last: a folder that has it is whole."""
-    files = {}
-    for path in sorted(folder.iterdir()):
-        with path.open("rb") as file:
-            files[path.name] = {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    files = files_of(folder)
     made_with = {package: version(package) for package in ("gguf", "safetensors", "torch", "transformers")}
     manifest = {"source": asdict(source), "licence": source.licence, "made_with": made_with, "files": files}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
