@@ -113,13 +113,89 @@ class ModelVersion(Base):
     digest: Mapped[str] = mapped_column(String(64), unique=True)
     name: Mapped[str] = mapped_column(String(300), index=True)
     kind: Mapped[str] = mapped_column(String(20))
-    """base, expert, merge, or external."""
+    """base, expert, merge, external, or live: a merge that is only in memory."""
+    trained_on: Mapped[str | None] = mapped_column(String(20))
+    """Of an expert: direct, pairwise, or joint."""
     path: Mapped[str]
     architecture: Mapped[str] = mapped_column(String(100))
     bytes: Mapped[int] = mapped_column(BigInteger)
     prompt_format: Mapped[str] = mapped_column(String(50))
     recipe: Mapped[dict[str, Any] | None]
+    card: Mapped[str | None]
+    """What it was made of, with which settings and how it did, as Markdown."""
+    removed_at: Mapped[datetime | None]
+    """When its files were deleted; the row stays, since verdicts name it."""
     created_at: Mapped[datetime] = mapped_column(default=now)
+    parents: Mapped[list["ModelParent"]] = relationship(
+        order_by="ModelParent.id", foreign_keys="ModelParent.child_id", back_populates="child"
+    )
+
+
+class ModelParent(Base):
+    """One step of a lineage. role: base (of an expert or a task vector), direct or pairwise (of a merge)."""
+
+    __tablename__ = "model_parents"
+    __table_args__ = (UniqueConstraint("child_id", "role"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    child_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"))
+    parent_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"), index=True)
+    role: Mapped[str] = mapped_column(String(20))
+    child: Mapped[ModelVersion] = relationship(foreign_keys=child_id, back_populates="parents")
+    parent: Mapped[ModelVersion] = relationship(foreign_keys=parent_id)
+
+
+class Activation(Base):
+    """A model that was put into service. Append-only: the last one serves."""
+
+    __tablename__ = "activations"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"), index=True)
+    created_by_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Job(Base):
+    """Long work that survives a restart. spec: what was asked, enough to do it again."""
+
+    __tablename__ = "jobs"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20), index=True)
+    """merge, train or sweep."""
+    title: Mapped[str] = mapped_column(String(300))
+    spec: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(String(20), index=True)
+    """queued, running, done, failed or cancelled."""
+    message: Mapped[str] = mapped_column(default="")
+    fraction: Mapped[float | None]
+    result: Mapped[dict[str, Any] | None]
+    created_by_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class Measurement(Base):
+    """How well a judge agreed with the labels of one set. The readings behind it are the judge's own."""
+
+    __tablename__ = "measurements"
+    __table_args__ = (UniqueConstraint("judge_id", "set_digest", "metric"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    judge_id: Mapped[int] = mapped_column(ForeignKey("judges.id"))
+    set_name: Mapped[str] = mapped_column(String(200))
+    set_digest: Mapped[str] = mapped_column(String(64))
+    """Of the rows that were measured: a subset is another set."""
+    mode: Mapped[str] = mapped_column(String(20))
+    metric: Mapped[str] = mapped_column(String(50))
+    value: Mapped[float | None]
+    """None where it is undefined on these rows."""
+    low: Mapped[float | None]
+    high: Mapped[float | None]
+    n: Mapped[int]
+    """Rows that count for this metric."""
+    total: Mapped[int]
+    """Rows of the set, also those that the judge could not read."""
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    judge: Mapped["Judge"] = relationship()
 
 
 class Judge(Base):
