@@ -6,25 +6,21 @@ import hashlib
 import json
 import os
 import re
-import struct
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
-
 from backend.errors import ModelFetchError, ModelFilesError, ModelUnsupportedError
-from backend.starter import Report, prepare_starter
+from backend.manifests import made_in
+from backend.starter import SMOLLM2, Report, prepare_starter
 from backend.types import digest_of
-from db.models import ModelVersion
-from db.session import Store
+from backend.weights import FETCH_AGAIN, read_header
 
-STARTER = "starter"
+STARTER = "starter-base"
+"""The starter model as it was published, not trained to judge."""
 STARTER_NAME = "SmolLM2-135M-Instruct"
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 PICKLES = (".bin", ".pt", ".pth")
@@ -40,8 +36,6 @@ SAVED_BY = (
     "transformers_version",
 )
 """Entries of those files that tell where and by what they were saved, and change nothing that is said."""
-LONGEST_HEADER = 100_000_000
-"""Bytes of a safetensors header; the format's own limit."""
 
 
 @dataclass(frozen=True)
@@ -62,27 +56,12 @@ class ModelFiles:
     recipe: dict[str, Any] | None
 
 
-@dataclass(frozen=True)
-class ModelView:
-    """A model version as it was recorded."""
-
-    id: int
-    name: str
-    kind: str
-    path: str
-    digest: str
-    architecture: str
-    bytes: int
-    prompt_format: str
-    recipe: dict[str, Any] | None
-    created_at: datetime
-
-
 def find_model(model: str, home: Path, *, prompt_format: str | None, report: Report) -> ModelFiles:
-    """The files of "starter", of a local folder, or of a hub name ("organisation/name"), fetched where needed.
+    """The files of "starter-base", of a local folder, or of a hub name ("organisation/name"), fetched where needed.
 
-    prompt_format: None guesses by the name. Imports neither torch nor transformers. Raises ModelFetchError,
-    ModelFilesError and ModelUnsupportedError.
+    prompt_format: None takes that of its training, or guesses by the name. Of a model that Assay made, kind and
+    recipe are those of its manifest. Imports neither torch nor transformers. Raises ModelFetchError, ModelFilesError
+    and ModelUnsupportedError.
     """
     try:
         return _checked_files(_place(model, home, report), home, prompt_format, report)
@@ -123,59 +102,15 @@ def weight_files(folder: Path) -> list[Path]:
     )
 
 
-class ModelRegistry:
-    """The model versions that this store has seen."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def record(self, files: ModelFiles) -> int:
-        """The id of the row with this digest, made if it is missing; its path becomes where the files are now."""
-        by_digest = select(ModelVersion).where(ModelVersion.digest == files.digest)
-        with self._store.write() as session:
-            row = session.scalar(by_digest)
-            if row is None:
-                row = _row(files)
-                try:
-                    with session.begin_nested():
-                        session.add(row)
-                except IntegrityError:  # another process has inserted it since we looked
-                    row = session.scalars(by_digest).one()
-            row.path = str(files.path)
-            return row.id
-
-    def list(self) -> Sequence[ModelView]:
-        """All of them, the latest first."""
-        with self._store.read() as session:
-            return [_view(row) for row in session.scalars(select(ModelVersion).order_by(ModelVersion.id.desc()))]
-
-
-def _row(files: ModelFiles) -> ModelVersion:
-    return ModelVersion(
-        digest=files.digest,
-        name=files.name,
-        kind=files.kind,
-        path=str(files.path),
-        architecture=files.architecture,
-        bytes=files.bytes,
-        prompt_format=files.prompt_format,
-        recipe=files.recipe,
-    )
-
-
-def _view(row: ModelVersion) -> ModelView:
-    return ModelView(
-        id=row.id,
-        name=row.name,
-        kind=row.kind,
-        path=row.path,
-        digest=row.digest,
-        architecture=row.architecture,
-        bytes=row.bytes,
-        prompt_format=row.prompt_format,
-        recipe=row.recipe,
-        created_at=row.created_at,
-    )
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a model's JSON file. Raises ModelFilesError where there is none."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ModelFilesError(f"{path} is damaged: it is no JSON ({error}). {FETCH_AGAIN}") from error
+    if not isinstance(content, dict):
+        raise ModelFilesError(f"{path} is damaged: it holds no JSON object. {FETCH_AGAIN}")
+    return content
 
 
 @dataclass(frozen=True)
@@ -183,13 +118,15 @@ class _Place:
     name: str
     kind: str
     folder: Path
+    recipe: dict[str, Any] | None = None
+    prompt_format: str | None = None
 
 
 def _checked_files(place: _Place, home: Path, prompt_format: str | None, report: Report) -> ModelFiles:
     architecture = _checked_architecture(place.folder)
     weights = weight_files(place.folder)
     for path in weights:
-        _check_safetensors(path)
+        read_header(path)
     _check_tokenizer(place.folder)
     return ModelFiles(
         name=place.name,
@@ -198,8 +135,8 @@ def _checked_files(place: _Place, home: Path, prompt_format: str | None, report:
         digest=weights_digest(place.folder, home, report),
         architecture=architecture,
         bytes=sum(path.stat().st_size for path in weights),
-        prompt_format=prompt_format or ("prometheus-2" if "prometheus" in place.name.lower() else "assay"),
-        recipe=None,
+        prompt_format=prompt_format or place.prompt_format or _guessed_format(place.name),
+        recipe=place.recipe,
     )
 
 
@@ -208,8 +145,7 @@ def _place(model: str, home: Path, report: Report) -> _Place:
         return _Place(STARTER_NAME, "base", prepare_starter(home, report))
     folder = Path(model).expanduser()
     if folder.is_dir():
-        folder = folder.resolve()
-        return _Place(folder.name, "external", folder)
+        return _local(folder.resolve(), home)
     if folder.exists():
         raise ModelFilesError(f"The model {folder} is a file. Name the folder that holds the model's files.")
     if HUB_NAME.fullmatch(model):
@@ -218,6 +154,19 @@ def _place(model: str, home: Path, report: Report) -> _Place:
         f"There is no model folder {model!r} on this machine. Name an existing folder, a model of the hub as "
         f'"organisation/name", or "{STARTER}".'
     )
+
+
+def _local(folder: Path, home: Path) -> _Place:
+    made = made_in(folder, home)
+    if made is not None:
+        return _Place(folder.name, made.kind, folder, made.recipe, made.prompt_format)
+    if folder == (home / "models" / SMOLLM2.name).resolve():
+        return _Place(STARTER_NAME, "base", folder)
+    return _Place(folder.name, "external", folder)
+
+
+def _guessed_format(name: str) -> str:
+    return "prometheus-2" if "prometheus" in name.lower() else "assay"
 
 
 def _fetched(name: str, report: Report) -> Path:
@@ -240,7 +189,7 @@ def _fetched(name: str, report: Report) -> Path:
     try:
         folder = snapshot_download(
             name,
-            allow_patterns=["*.safetensors", "*.json", "*.model", "*.jinja", "*.txt"],
+            allow_patterns=["*.safetensors", "*.json", "*.model", "*.jinja", "*.txt", "README.md"],
             ignore_patterns=["*/*", "consolidated*"],  # other programs' copies of the same weights
             tqdm_class=_progress_bar(name, report),
         )
@@ -288,7 +237,7 @@ def _checked_architecture(folder: Path) -> str:
             f"The folder {folder} has no config.json, so it is no model as transformers saves it. "
             "Name the folder that holds config.json, the safetensors and the tokenizer's files."
         )
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
     if "auto_map" in config:
         raise ModelUnsupportedError(
             f"The model in {folder} asks to run program code of its own (auto_map in its config.json), which Assay "
@@ -321,9 +270,9 @@ def _known_architectures() -> dict[str, str]:
 
 
 def _shard_names(index: Path) -> list[str]:
-    shards = _read_json(index).get("weight_map")
+    shards = read_json(index).get("weight_map")
     if not isinstance(shards, dict) or not shards:
-        raise ModelFilesError(f"{index} names no files. {_FETCH_AGAIN}")
+        raise ModelFilesError(f"{index} names no files. {FETCH_AGAIN}")
     names = sorted({str(name) for name in shards.values()})
     for name in names:
         if Path(name).name != name or not name.endswith(".safetensors"):
@@ -333,35 +282,9 @@ def _shard_names(index: Path) -> list[str]:
             )
         if not (index.parent / name).is_file():
             raise ModelFilesError(
-                f"The model folder {index.parent} lacks {name}, one of its weight files. {_FETCH_AGAIN}"
+                f"The model folder {index.parent} lacks {name}, one of its weight files. {FETCH_AGAIN}"
             )
     return names
-
-
-_FETCH_AGAIN = "The download or the copy is incomplete: fetch the model again."
-
-
-def _check_safetensors(path: Path) -> None:
-    """Compare the file's length with what its header promises (8 bytes of length, JSON, then the tensors)."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else LONGEST_HEADER
-        if 8 + length > size or length > LONGEST_HEADER:
-            raise ModelFilesError(
-                f"{path} is cut off, or no safetensors file: its {size:,} bytes don't hold the header. {_FETCH_AGAIN} "
-                "(A file of about a hundred bytes is only Git LFS's pointer: run `git lfs pull`.)"
-            )
-        header = file.read(length)
-    try:
-        tensors = {name: tensor for name, tensor in json.loads(header).items() if name != "__metadata__"}
-        end = max(int(tensor["data_offsets"][1]) for tensor in tensors.values())
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ModelFilesError(f"{path} is damaged: its header can't be read. {_FETCH_AGAIN}") from error
-    if 8 + length + end != size:
-        raise ModelFilesError(
-            f"{path} has {size:,} bytes, and its header promises {8 + length + end:,}. {_FETCH_AGAIN}"
-        )
 
 
 def _check_tokenizer(folder: Path) -> None:
@@ -371,7 +294,7 @@ def _check_tokenizer(folder: Path) -> None:
             "Copy the tokenizer's files there from the model that it was made from."
         )
     path = folder / "tokenizer_config.json"
-    config = _read_json(path) if path.is_file() else {}
+    config = read_json(path) if path.is_file() else {}
     if "auto_map" in config:
         raise ModelUnsupportedError(
             f"The tokenizer in {folder} asks to run program code of its own (auto_map in its tokenizer_config.json), "
@@ -385,18 +308,8 @@ def _check_tokenizer(folder: Path) -> None:
         )
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise ModelFilesError(f"{path} is damaged: it is no JSON ({error}). {_FETCH_AGAIN}") from error
-    if not isinstance(content, dict):
-        raise ModelFilesError(f"{path} is damaged: it holds no JSON object. {_FETCH_AGAIN}")
-    return content
-
-
 def _said_with(path: Path) -> dict[str, Any]:
-    return {name: value for name, value in _read_json(path).items() if name not in SAVED_BY}
+    return {name: value for name, value in read_json(path).items() if name not in SAVED_BY}
 
 
 def _file_digests(folder: Path, names: Sequence[str], home: Path, report: Report) -> dict[str, str]:

@@ -1,22 +1,29 @@
-"""Keeps one judge loaded, says how far it is while it loads, and lets one caller at a time ask it."""
+"""Keeps one judge loaded, puts another in its place without a gap, and lets one caller at a time ask it."""
 
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterator
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from backend.engines.base import Engine
-from backend.errors import SHOWN, CancelledError, NotReadyError
+from backend.errors import SHOWN, CancelledError, ConflictError, NotReadyError
+from backend.memory import available_bytes
 from backend.models import ModelFiles
 from backend.prompts import PromptFormat
+from backend.trial import try_out
 from backend.types import Maker, Sampling
 
 log = logging.getLogger(__name__)
 
 UNTRAINED = " It is a small base model that was not trained to judge: expect poor verdicts from it."
+WEIGHT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+SPARE_BYTES = 512 * 2**20
+"""Memory that is to stay free beside a second model's weights, for what both compute."""
 
 
 class Phase(StrEnum):
@@ -27,12 +34,13 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class Served:
-    """A loaded judge. model_version_id: its row in the registry."""
+    """A loaded judge. model_version_id: its row in the registry. note: what people should know of how it came here."""
 
     engine: Engine
     files: ModelFiles
     format: PromptFormat
     model_version_id: int
+    note: str = ""
 
     def maker(self, sampling: Sampling) -> Maker:
         info = self.engine.info
@@ -50,38 +58,97 @@ class Served:
         )
 
 
+class ChangePhase(StrEnum):
+    LOADING = "loading"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class Change:
+    """Another judge on its way into service, or how the last such change ended. message, fraction: as of the state."""
+
+    model_version_id: int
+    phase: ChangePhase
+    message: str
+    fraction: float | None = None
+
+
 @dataclass(frozen=True)
 class ServingState:
-    """How far the judge is. message: a sentence for people. fraction: 0..1 where it is known."""
+    """How far the judge is. message: a sentence for people. fraction: 0..1 where it is known.
+
+    change: the judge that is to come, or the last that was; None before the first change.
+    """
 
     phase: Phase
     message: str
     fraction: float | None = None
+    change: Change | None = None
 
 
 Report = Callable[[str, float | None], None]
 Loader = Callable[[Report], Served]
 
 
-class Serving:
-    """Loads a judge in a thread of its own; use() waits for it and queues those who ask."""
+@dataclass(frozen=True)
+class Successor:
+    """The judge that is to take over.
 
-    def __init__(self, load: Loader) -> None:
-        self._load = load
+    weights: how many numbers they are, to know whether two judges fit into memory. record: called once, when it
+    has answered its trial questions and before it is asked anything else; if it raises, the old judge stays.
+    """
+
+    model_version_id: int
+    name: str
+    weights: int
+    load: Loader
+    record: Callable[[], None]
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+
+class Serving:
+    """Loads judges in threads of their own; use() waits for one and queues those who ask.
+
+    load: of the first judge. available: bytes of free memory on a device, None where that is unknown.
+    """
+
+    def __init__(self, load: Loader, available: Callable[[str], int | None] = available_bytes) -> None:
+        self._load = load  # of the judge that serves, or is the next to
+        self._available = available
         self._changed = threading.Condition()
         self._state = ServingState(Phase.LOADING, "Starting the judge …")
+        self._change: Change | None = None
         self._served: Served | None = None
         self._loading = False
-        self._asking = threading.Lock()
+        self._gap = False  # nothing serves until a successor does
+        self._successor: Successor | None = None
+        self._paused_id: int | None = None
+        self._queue: deque[object] = deque()
+        self._asking = False
 
     @property
     def state(self) -> ServingState:
-        return self._state
+        with self._changed:
+            return replace(self._state, change=self._change)
 
     @property
     def served(self) -> Served | None:
         """The judge if it is loaded, to look at; to ask it, use()."""
         return self._served
+
+    def in_use(self) -> Mapping[int, str]:
+        """The models that can't be done without, by the ids of their rows, and why."""
+        with self._changed:
+            needed = {}
+            if self._successor is not None:
+                needed[self._successor.model_version_id] = "it is being put into service. Cancel that first."
+            if self._paused_id is not None:
+                needed[self._paused_id] = "it serves again if the model that is being loaded can't. Wait a moment."
+            if self._served is not None:
+                needed[self._served.model_version_id] = "it is the judge that serves now. Activate another model first."
+            return needed
 
     def start(self) -> None:
         """Begin to load, unless it is loading or loaded already. After a failure this tries again."""
@@ -94,57 +161,257 @@ class Serving:
 
     @contextmanager
     def use(self, cancel: threading.Event) -> Iterator[Served]:
-        """The judge, for this caller alone. Waits until it is loaded and free.
+        """The judge that serves when this caller's turn has come, for this caller alone, in the order of asking.
 
-        Raises NotReadyError if it could not be loaded, CancelledError if cancel is set while waiting.
+        Raises NotReadyError if none could be loaded, CancelledError if cancel is set while waiting.
         """
-        served = self._wait(cancel)
-        while not self._asking.acquire(timeout=0.1):
-            _raise_if_set(cancel)
-        try:
-            yield served
-        finally:
-            self._asking.release()
+        with self._turn(cancel):
+            assert self._served is not None, "a turn comes when a judge is loaded, and only who has it changes that"
+            yield self._served
+
+    def swap(self, successor: Successor) -> None:
+        """Begin to put another judge into service; `state` tells how far that is and how it ended.
+
+        It is loaded and has answered a question of each format before it is asked anything else. Where memory
+        holds both, the old judge answers meanwhile; else it stops first, those who ask wait, and it is loaded
+        again if the new one fails. Raises ConflictError while another change is going on.
+        """
+        with self._changed:
+            if self._successor is not None:
+                raise ConflictError(
+                    f"{self._successor.name} is being put into service. Wait until it serves, or cancel that first."
+                )
+            self._successor = successor
+            self._tell(successor, f"Loading {successor.name} …", None)
+        threading.Thread(target=self._run_swap, args=(successor,), name="swap-judge", daemon=True).start()
+
+    def cancel_swap(self) -> None:
+        """Give up the change that is going on, as soon as that is possible; the old judge stays."""
+        with self._changed:
+            if self._successor is not None:
+                self._successor.cancel.set()
+                self._tell(self._successor, f"Giving up {self._successor.name} …", None)
 
     def close(self) -> None:
-        with self._asking, self._changed:
+        self.cancel_swap()
+        with self._turn(threading.Event(), first=True), self._changed:
             if self._served is not None:
                 self._served.engine.close()
                 self._served = None
+            self._settle_without("Assay is closing.")
 
-    def _wait(self, cancel: threading.Event) -> Served:
+    # Turns
+
+    @contextmanager
+    def _turn(self, cancel: threading.Event, *, first: bool = False) -> Iterator[None]:
+        """Alone with the judge, when those who came before have had their turn.
+
+        first: before all who wait, whether or not a judge is loaded; for who exchanges it.
+        """
+        ticket = object()
         with self._changed:
-            while self._served is None:
-                if self._state.phase is Phase.FAILED:
-                    raise NotReadyError(f"No judge is loaded. {self._state.message}")
-                _raise_if_set(cancel)
-                self._changed.wait(timeout=0.1)
-            return self._served
+            (self._queue.appendleft if first else self._queue.append)(ticket)
+            try:
+                while self._asking or self._queue[0] is not ticket or not (first or self._served):
+                    if not first and self._served is None and self._state.phase is Phase.FAILED:
+                        raise NotReadyError(f"No judge is loaded. {self._state.message}")
+                    _raise_if_set(cancel)
+                    self._changed.wait(timeout=0.1)
+                self._asking = True
+            finally:
+                self._queue.remove(ticket)
+                self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._asking = False
+                self._changed.notify_all()
+
+    # The first judge
 
     def _run(self) -> None:
+        """Load where nothing serves."""
         try:
             served = self._load(self._report)
         except SHOWN as error:
-            self._settle(None, ServingState(Phase.FAILED, str(error)))
+            self._settle_without(str(error))
         except Exception as error:
             log.exception("loading the judge failed")
-            self._settle(None, ServingState(Phase.FAILED, f"The judge could not be loaded: {error!r}. See the log."))
+            self._settle_without(f"The judge could not be loaded: {error!r}. See the log.")
         else:
-            info = served.engine.info
-            where = f"{info.name} on {info.device} in {info.dtype}"
-            caution = UNTRAINED if served.files.kind == "base" else ""
-            self._settle(served, ServingState(Phase.READY, f"{served.files.name} is ready ({where}).{caution}", 1.0))
+            self._install(served, self._load)
 
     def _report(self, message: str, fraction: float | None) -> None:
         self._state = ServingState(Phase.LOADING, message, fraction)
 
-    def _settle(self, served: Served | None, state: ServingState) -> None:
+    def _install(self, served: Served, load: Loader) -> Served | None:
+        """From now on this one serves; the one that did until now."""
+        info = served.engine.info
+        caution = UNTRAINED if served.files.kind == "base" else ""
+        note = f" {served.note}" if served.note else ""
+        message = f"{served.files.name} is ready ({info.name} on {info.device} in {info.dtype}).{caution}{note}"
         with self._changed:
-            self._served, self._state, self._loading = served, state, False
+            old, self._served, self._load = self._served, served, load
+            self._state, self._loading, self._gap = ServingState(Phase.READY, message, 1.0), False, False
             self._changed.notify_all()
-        log.info("judge: %s", state.message)
+        log.info("judge: %s", message)
+        return old
+
+    def _settle_without(self, message: str) -> None:
+        with self._changed:
+            self._state, self._loading, self._gap = ServingState(Phase.FAILED, message), False, False
+            self._changed.notify_all()
+        log.info("judge: %s", message)
+
+    # The change to another judge
+
+    def _run_swap(self, successor: Successor) -> None:
+        try:
+            self._exchange(successor)
+        except CancelledError:
+            message = f"{successor.name} was not put into service: that was cancelled."
+            self._end_swap(successor, ChangePhase.CANCELLED, message)
+        except SHOWN as error:
+            self._end_swap(successor, ChangePhase.FAILED, f"{successor.name} was not put into service. {error}")
+        except Exception as error:
+            log.exception("putting %s into service failed", successor.name)
+            message = f"{successor.name} was not put into service: {error!r}. See the log."
+            self._end_swap(successor, ChangePhase.FAILED, message)
+        else:
+            self._end_swap(successor, ChangePhase.DONE, f"{successor.name} serves now.")
+
+    def _exchange(self, successor: Successor) -> None:
+        with self._changed:
+            while self._loading:
+                _raise_if_set(successor.cancel)
+                self._tell(successor, f"{successor.name} is next, when the judge that is being loaded is there.", None)
+                self._changed.wait(timeout=0.1)
+            old = self._served
+            if old is None:
+                self._loading = self._gap = True
+        if old is None:
+            self._load_into_gap(successor)
+            return
+        missing = self._missing_memory(successor, old)
+        if missing is None:
+            self._load_beside(successor)
+        else:
+            self._load_instead(successor, old, missing)
+
+    def _load_into_gap(self, successor: Successor) -> None:
+        """Nothing serves: those who ask wait for this one."""
+        try:
+            served = self._tried(successor)
+            self._recorded(successor, served)
+        except CancelledError:
+            self._settle_without("It was cancelled before a judge was loaded.")
+            raise
+        except Exception as error:
+            self._settle_without(f"{successor.name} could not be loaded: {error}")
+            raise
+        self._install(served, successor.load)
+
+    def _load_beside(self, successor: Successor) -> None:
+        """The old judge answers until the new one has."""
+        served = self._tried(successor)
+        self._tell(successor, f"{successor.name} is loaded and takes over after the verdict in progress.", None)
+        try:
+            with self._turn(successor.cancel, first=True):
+                self._recorded(successor, served)
+                old = self._install(served, successor.load)
+        except CancelledError:
+            served.engine.close()
+            raise
+        if old is not None:
+            old.engine.close()
+
+    def _load_instead(self, successor: Successor, old: Served, missing: str) -> None:
+        """The old judge stops first; it is loaded again if the new one can't be."""
+        self._tell(successor, f"{missing} {old.files.name} stops after the verdict in progress.", None)
+        with self._turn(successor.cancel, first=True):
+            with self._changed:
+                self._served, self._paused_id = None, old.model_version_id
+                self._loading = self._gap = True
+                self._tell(successor, f"{missing} {old.files.name} stopped; judging waits.", None)
+            old.engine.close()
+            try:
+                served = self._tried(successor)
+                self._recorded(successor, served)
+            except BaseException as error:
+                _let_go(error)
+                self._tell(successor, f"{successor.name} won't serve; loading {old.files.name} again …", None)
+                self._run()
+                raise
+            finally:
+                self._paused_id = None
+            self._install(served, successor.load)
+
+    def _missing_memory(self, successor: Successor, old: Served) -> str | None:
+        """Why there is no room for two judges; None if there is."""
+        info = old.engine.info
+        needed = successor.weights * WEIGHT_BYTES.get(info.dtype, 4) + SPARE_BYTES
+        free = self._available(info.device)
+        if free is None:
+            return "This system does not tell how much memory is free, so only one judge is loaded at a time."
+        if needed <= free:
+            return None
+        return (
+            f"There is no memory for two judges: {successor.name} needs about {needed / 1e9:,.1f} GB, and "
+            f"{free / 1e9:,.1f} GB are free."
+        )
+
+    def _tried(self, successor: Successor) -> Served:
+        """Loaded, and it has answered a question of each format."""
+
+        def report(message: str, fraction: float | None) -> None:
+            _raise_if_set(successor.cancel)
+            self._tell(successor, message, fraction)
+
+        served = successor.load(report)
+        try:
+            report(f"Asking {successor.name} one question of each format.", None)
+            try_out(served.engine, served.format, successor.cancel)
+            _raise_if_set(successor.cancel)
+        except BaseException:
+            served.engine.close()
+            raise
+        return served
+
+    def _recorded(self, successor: Successor, served: Served) -> None:
+        try:
+            successor.record()
+        except BaseException:
+            served.engine.close()
+            raise
+
+    def _tell(self, successor: Successor, message: str, fraction: float | None) -> None:
+        """How far the change is; where nothing serves meanwhile, the state tells it too.
+
+        What a library's own thread still reports of a change that has ended is not told.
+        """
+        with self._changed:
+            if self._successor is successor:
+                self._change = Change(successor.model_version_id, ChangePhase.LOADING, message, fraction)
+                if self._gap:
+                    self._report(message, fraction)
+
+    def _end_swap(self, successor: Successor, phase: ChangePhase, message: str) -> None:
+        with self._changed:
+            self._change = Change(successor.model_version_id, phase, message)
+            self._successor = None
+            self._changed.notify_all()
+        log.info("change of judge: %s", message)
 
 
 def _raise_if_set(cancel: threading.Event) -> None:
     if cancel.is_set():
         raise CancelledError("Cancelled before the judge began.")
+
+
+def _let_go(error: BaseException) -> None:
+    """A traceback keeps its frames, and they a half-loaded model, for which there is no room beside the old one."""
+    link: BaseException | None = error
+    while link is not None:
+        traceback.clear_frames(link.__traceback__)
+        link = link.__cause__ or link.__context__

@@ -9,15 +9,13 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from backend.errors import ModelFetchError, ModelFilesError, ModelUnsupportedError
-from backend.models import ModelFiles, ModelRegistry, find_model, weights_digest
-from db.session import Store
+from backend.models import ModelFiles, find_model, weights_digest
 from tests.conftest import free_port
 
 
@@ -448,55 +446,3 @@ def test_a_name_that_the_hub_does_not_know_is_told(name: str, home: Path) -> Non
 def test_a_model_behind_terms_says_where_to_accept_them(home: Path) -> None:
     with pytest.raises(ModelFetchError, match="Accept them on its page"):
         find("org/gated", home)
-
-
-FILES = ModelFiles(
-    name="tiny",
-    kind="merge",
-    path=Path("/models/tiny"),
-    digest="d" * 64,
-    architecture="LlamaForCausalLM",
-    bytes=6_000_000_000,
-    prompt_format="assay",
-    recipe={"method": "linear", "alpha": 0.5},
-)
-
-
-def test_a_recorded_model_is_listed_as_it_is(any_store: Store) -> None:
-    registry = ModelRegistry(any_store)
-    recorded = registry.record(FILES)
-    (view,) = registry.list()
-    assert (view.id, view.name, view.kind, view.path) == (recorded, "tiny", "merge", "/models/tiny")
-    assert (view.digest, view.architecture, view.bytes) == (FILES.digest, FILES.architecture, FILES.bytes)
-    assert (view.prompt_format, view.recipe) == ("assay", FILES.recipe)
-
-
-def test_the_same_weights_are_recorded_once_and_the_path_follows_them(any_store: Store) -> None:
-    registry = ModelRegistry(any_store)
-    first = registry.record(FILES)
-    assert registry.record(replace(FILES, path=Path("/moved/tiny"))) == first
-    assert [view.path for view in registry.list()] == ["/moved/tiny"]
-
-
-def test_models_are_listed_from_the_latest(any_store: Store) -> None:
-    registry = ModelRegistry(any_store)
-    ids = [registry.record(replace(FILES, digest=digit * 64)) for digit in "123"]
-    assert [view.id for view in registry.list()] == ids[::-1]
-
-
-def test_recording_at_the_same_moment_makes_one_row(any_store: Store) -> None:
-    registry = ModelRegistry(any_store)
-    start, ids = threading.Barrier(8), []
-
-    def record() -> None:
-        start.wait()
-        ids.append(registry.record(FILES))
-
-    threads = [threading.Thread(target=record) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(ids) == 8
-    assert len(set(ids)) == 1
-    assert len(registry.list()) == 1

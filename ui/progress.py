@@ -1,7 +1,7 @@
 """The judge's state, and a verdict in the making, as HTML in which every text is escaped."""
 
 from backend.judging import PassState, RunPhase, RunState
-from backend.serving import Phase, ServingState
+from backend.serving import ChangePhase, Phase, ServingState
 from ui.shell import escape
 
 
@@ -15,6 +15,33 @@ def serving_status(state: ServingState) -> str:
     return (
         f"<div class='assay-status assay-status-{state.phase}' role='{role}'>"
         f"<span class='assay-dot' aria-hidden='true'></span><span>{escape(state.message)}</span>{bar}</div>"
+        f"{_change_under_way(state)}"
+    )
+
+
+def is_under_way(state: ServingState) -> bool:
+    """Whether the judge, or the next one, is being loaded."""
+    return state.phase is Phase.LOADING or (state.change is not None and state.change.phase is ChangePhase.LOADING)
+
+
+def change_outcome(state: ServingState) -> str:
+    """How the last change of judge ended; nothing before the first and while one goes on."""
+    if state.change is None or state.change.phase is ChangePhase.LOADING:
+        return ""
+    kind, role = ("error", "alert") if state.change.phase is ChangePhase.FAILED else ("notice", "status")
+    return f"<div class='assay-{kind}' role='{role}'>{escape(state.change.message)}</div>"
+
+
+def _change_under_way(state: ServingState) -> str:
+    """A second line while another judge is loaded beside the one that serves."""
+    change = state.change
+    if change is None or change.phase is not ChangePhase.LOADING or state.phase is Phase.LOADING:
+        return ""
+    value = "" if change.fraction is None else f" value='{change.fraction:.3f}'"
+    return (
+        "<div class='assay-status assay-status-loading' role='status'>"
+        f"<span class='assay-dot' aria-hidden='true'></span><span>{escape(change.message)}</span>"
+        f"<progress aria-label='Progress of the next judge' max='1'{value}></progress></div>"
     )
 
 

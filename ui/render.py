@@ -1,7 +1,9 @@
 """Verdicts, labels and comparisons as HTML in which every text is escaped and shown as plain text."""
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from backend.agreement import Kappa, ScoreAgreement, Share
 from backend.history import Comparison, HistoryPage, HistoryRow, ReadingDetail, VerdictDetail
@@ -11,6 +13,13 @@ from backend.types import SCORES, Finish, Mode, PairVerdict, RankingVerdict, Rub
 from ui.shell import escape
 
 MODE_NAMES = {Mode.DIRECT: "Score", Mode.PAIRWISE: "Pair", Mode.RANKING: "Ranking"}
+RECIPE_NAMES = {
+    "method": "Merge method",
+    "alpha": "Merge alpha (weight of the direct expert)",
+    "direct": "Parent: direct expert",
+    "pairwise": "Parent: pairwise expert",
+    "base": "Parent: base",
+}
 OPEN_READINGS = 2
 """More feedbacks than this are folded, so that a ranking's dozens don't bury what follows."""
 FINISH_NOTES = {
@@ -83,7 +92,7 @@ def maker_table(detail: VerdictDetail) -> str:
         ("Model", maker.model_name),
         ("Kind", detail.model_kind),
         ("Digest of the weights", maker.model_digest),
-        ("Merge recipe", maker.recipe or "none"),
+        *_recipe_rows(maker.recipe),
         ("Prompt format", f"{maker.prompt_format} ({maker.format_digest[:12]})"),
         ("Engine", f"{maker.engine} on {maker.device}, {maker.dtype}"),
         ("Engine version", maker.engine_version),
@@ -92,7 +101,7 @@ def maker_table(detail: VerdictDetail) -> str:
         ("Digest of the maker", detail.maker_digest),
         ("Attempt", str(detail.attempt)),
     ]
-    cells = "".join(f"<tr><th scope='row'>{name}</th><td>{escape(value)}</td></tr>" for name, value in rows)
+    cells = "".join(f"<tr><th scope='row'>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
     return (
         "<details class='assay-block assay-maker'><summary>Who said this: model, format, engine and settings</summary>"
         f"<table>{cells}</table></details>"
@@ -125,6 +134,21 @@ def rubric_text(rubric: Rubric) -> str:
     )
     described = f"<dl class='assay-levels'>{levels}</dl>" if levels else ""
     return f"<div class='assay-rubric'><p dir='auto'>{escape(rubric.criterion)}</p>{described}</div>"
+
+
+def _recipe_rows(recipe: str | None) -> Sequence[tuple[str, str]]:
+    """How the weights were merged: the method, alpha, what else was set, and the parents by their digests."""
+    if recipe is None:
+        return [("Merge recipe", "none")]
+    entries: dict[str, Any] = json.loads(recipe)
+    first = [name for name in ("method", "alpha") if name in entries]
+    parents = [name for name in ("direct", "pairwise", "base") if name in entries]
+    others = [name for name in entries if name not in (*first, *parents)]
+    return [(RECIPE_NAMES.get(name, f"Merge {name}"), _said(entries[name])) for name in (*first, *others, *parents)]
+
+
+def _said(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _badges(detail: VerdictDetail, from_store: bool) -> str:

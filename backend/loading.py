@@ -1,0 +1,110 @@
+"""From a model's name or row to a loaded judge: which one serves at the start, and whether its files are its own."""
+
+import logging
+from dataclasses import replace
+
+from backend.config import Settings
+from backend.errors import ModelError, ModelFilesError
+from backend.formats import prompt_format
+from backend.model_views import DIGITS, ModelView, Presence
+from backend.models import ModelFiles, find_model
+from backend.registry import Registry
+from backend.serving import Report, Served
+from backend.starter_judge import prepare_starter_judge
+
+log = logging.getLogger(__name__)
+
+STARTER_JUDGE = "starter"
+"""What the settings call the judge that ships."""
+
+
+class JudgeLoader:
+    """Loads judges as the settings say. Slow: the first one imports torch."""
+
+    def __init__(self, settings: Settings, registry: Registry) -> None:
+        self._settings = settings
+        self._registry = registry
+
+    def first(self, report: Report) -> Served:
+        """The model that the settings name; else the one put into service last, or the starter where that one fails.
+
+        Raises ModelError, SettingsError and StoreError.
+        """
+        active = None if "model" in self._settings.model_fields_set else self._registry.active()
+        if active is None:
+            return self._named(self._settings.model, report)
+        view = self._registry.get(active)
+        try:
+            return self.recorded(view, report)
+        except ModelError as error:
+            log.warning("the model put into service last can't be loaded: %s", error)
+            served = self._named(self._settings.model, report)
+            note = f"It stands in for {view.name}, which was put into service last and can't be loaded: {error}"
+            return replace(served, note=f"{note} {served.note}".strip())
+
+    def recorded(self, view: ModelView, report: Report) -> Served:
+        """A model of the registry, if its files are the ones that were recorded. Raises as first() does."""
+        require_files(view)
+        format = self._settings.prompt_format or view.prompt_format
+        files = find_model(view.path, self._settings.home_folder, prompt_format=format, report=report)
+        if files.digest != view.digest:
+            raise ModelFilesError(
+                f"The files in {view.path} have changed since {view.name} was registered: their digest is "
+                f"{files.digest[:DIGITS]} instead of {view.digest[:DIGITS]}. Register the folder again to use it as it "
+                "is now; it is another model version."
+            )
+        return self._loaded(files, report)
+
+    def _named(self, model: str, report: Report) -> Served:
+        settings = self._settings
+        if model == STARTER_JUDGE:
+            return self._starter_judge(report)
+        files = find_model(model, settings.home_folder, prompt_format=settings.prompt_format, report=report)
+        return self._loaded(files, report)
+
+    def _starter_judge(self, report: Report) -> Served:
+        """The judge that ships, made first if it isn't there, and recorded with all that it is made of."""
+        home = self._settings.home_folder
+        made = prepare_starter_judge(home, report)
+        for folder in (made.base, made.direct, made.pairwise):
+            self._registry.record(find_model(str(folder), home, prompt_format=None, report=report))
+        files = find_model(str(made.judge), home, prompt_format=self._settings.prompt_format, report=report)
+        self._registry.record(files, card=made.card)
+        return replace(self._loaded(files, report), note=made.note)
+
+    def _loaded(self, files: ModelFiles, report: Report) -> Served:
+        return load_judge(files, self._registry, report, device=self._settings.device, dtype=self._settings.dtype)
+
+
+def load_judge(files: ModelFiles, registry: Registry, report: Report, *, device: str, dtype: str) -> Served:
+    """A judge of these files, recorded. Raises ModelError, SettingsError and StoreError.
+
+    What verdicts name (the model's name and recipe) is as it was recorded, wherever its files lie by now.
+    """
+    format = prompt_format(files.prompt_format)
+    report(f"Loading {files.name} …", None)
+
+    from backend.engines.transformers import TransformersEngine
+
+    engine = TransformersEngine(files.path, device=device, dtype=dtype)
+    view = registry.get(registry.record(files))
+    known = replace(files, name=view.name, kind=view.kind, recipe=view.recipe)
+    return Served(engine, known, format, view.id)
+
+
+def require_files(view: ModelView) -> None:
+    """Raises ModelFilesError, with the cure, for a model whose files can't be where they were recorded."""
+    match view.presence:
+        case Presence.REMOVED:
+            raise ModelFilesError(f"{view.name} was deleted. Register or make it again to use it.")
+        case Presence.IN_MEMORY:
+            raise ModelFilesError(f"{view.name} was only ever in memory. Merge it to disk to use it.")
+        case Presence.REPLACED:
+            raise ModelFilesError(
+                f"The folder that {view.name} was in holds another model by now. Register it from where its files are."
+            )
+        case Presence.MISSING:
+            raise ModelFilesError(
+                f"The files of {view.name} are no longer in {view.path}. Put them back, or register the model from "
+                "where they are now."
+            )
