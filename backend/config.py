@@ -22,7 +22,12 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None, description="SQLAlchemy URL of the database. Unset: the SQLite file assay.db in the home folder."
     )
-    model: str = Field("starter", description="The judge's model: starter, a local folder, or a hub name.")
+    data_folder: Path | None = Field(
+        None, description="Folder with the labelled sets, in benchmarks/ and dev/. Unset: data in the home folder."
+    )
+    model: str = Field(
+        "starter", description="The judge's model: starter, starter-base, a local folder, or a hub name."
+    )
     prompt_format: Literal["assay", "prometheus-2"] | None = Field(
         None, description="How the model is asked. Unset: by the model's name."
     )
@@ -42,6 +47,10 @@ class Settings(BaseSettings):
     @property
     def home_folder(self) -> Path:
         return self.home.expanduser().absolute()
+
+    @property
+    def sets_folder(self) -> Path:
+        return self.home_folder / "data" if self.data_folder is None else self.data_folder.expanduser().absolute()
 
     @property
     def store_url(self) -> str:

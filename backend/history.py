@@ -13,6 +13,7 @@ from backend.agreement import ScoreAgreement, Share, WinnerAgreement, compare_sc
 from backend.errors import InvalidInputError, NotFoundError
 from backend.labels import LabelView, label_opinion, trail
 from backend.results import Opinion, Result, ranked_words, ranking_of
+from backend.rubrics import rubric_of
 from backend.types import (
     Finish,
     Item,
@@ -326,7 +327,7 @@ def _detail(verdict: models.Verdict, created_by: str, labels: tuple[LabelView, .
         rubric_version_id=version.id,
         rubric_name=version.rubric.name,
         rubric_number=version.number,
-        rubric=_rubric(version),
+        rubric=rubric_of(version),
         model_version_id=verdict.judge.model_version_id,
         model_kind=verdict.judge.model_version.kind,
         maker=_maker(verdict.judge),
@@ -337,11 +338,6 @@ def _detail(verdict: models.Verdict, created_by: str, labels: tuple[LabelView, .
         seconds=verdict.seconds,
         labels=labels,
     )
-
-
-def _rubric(version: models.RubricVersion) -> Rubric:
-    levels = (version.level_1, version.level_2, version.level_3, version.level_4, version.level_5)
-    return Rubric(criterion=version.criterion, levels=tuple(level for level in levels if level is not None))
 
 
 def _maker(judge: models.Judge) -> Maker:

@@ -12,16 +12,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.engines.base import FeedbackDelta, ReadingDone
 from backend.errors import SHOWN, CancelledError
 from backend.prompts import Prompt, PromptFormat
 from backend.ranking import Comparison, pair_verdict, ranking_verdict, score_verdict
+from backend.readings import added, certain, judge_row_id, keep_reading, reading_of
 from backend.rubrics import version_for
 from backend.serving import Served, Serving
-from backend.types import Finish, Item, Maker, Mode, Reading, Rubric, Sampling, Status, letter
+from backend.types import Item, Mode, Reading, Rubric, Sampling, Status, letter
 from db import judging_queries as queries
 from db import models as rows
 from db.session import Store
@@ -217,7 +217,7 @@ class _Worker:
         for prompt in prompts:
             served.engine.check(prompt, self.sampling)
         with self.store.write() as session:
-            judge_id = _judge_id(session, served.maker(self.sampling), served.model_version_id)
+            judge_id = judge_row_id(session, served.maker(self.sampling), served.model_version_id)
             item_id = _item_id(session, self.question.item)
             version_id = self._version_id(session)
             known = None if self.anew else queries.latest_verdict(session, item_id, version_id, judge_id)
@@ -279,37 +279,11 @@ class _Worker:
 
     def _keep(self, judge_id: int, prompt_digest: str, reading: Reading) -> int:
         with self.store.write() as session:
-            row = rows.Reading(
-                judge_id=judge_id,
-                prompt_digest=prompt_digest,
-                attempt=1 + queries.reading_attempts(session, judge_id, prompt_digest),
-                status=reading.status,
-                results=list(reading.results),
-                probabilities=None if reading.probabilities is None else list(reading.probabilities),
-                feedback=reading.feedback,
-                raw_text=reading.raw_text,
-                finish=reading.finish,
-                prompt_tokens=reading.prompt_tokens,
-                new_tokens=reading.new_tokens,
-                seconds=reading.seconds,
-            )
-            session.add(row)
-            session.flush()
-            return row.id
+            return keep_reading(session, judge_id, prompt_digest, reading)
 
 
 def _from_store(asked: Pass, row: rows.Reading) -> PassState:
-    reading = Reading(
-        status=Status(row.status),
-        feedback=row.feedback,
-        raw_text=row.raw_text,
-        results=tuple(row.results),
-        probabilities=None if row.probabilities is None else tuple(row.probabilities),
-        finish=Finish(row.finish),
-        prompt_tokens=row.prompt_tokens,
-        new_tokens=row.new_tokens,
-        seconds=row.seconds,
-    )
+    reading = reading_of(row)
     return PassState(asked, reading.feedback, reading, from_store=True)
 
 
@@ -345,47 +319,10 @@ def _verdict(item: Item, asked: Sequence[Pass], readings: Sequence[Reading]) -> 
     return verdict
 
 
-def _judge_id(session: Session, maker: Maker, model_version_id: int) -> int:
-    known = queries.judge_by_digest(session, maker.digest)
-    if known is not None:
-        return known
-    judge = rows.Judge(
-        digest=maker.digest,
-        model_version_id=model_version_id,
-        prompt_format=maker.prompt_format,
-        format_digest=maker.format_digest,
-        engine=maker.engine,
-        engine_version=maker.engine_version,
-        device=maker.device,
-        dtype=maker.dtype,
-        temperature=maker.sampling.temperature,
-        top_p=maker.sampling.top_p,
-        seed=maker.sampling.seed,
-        max_new_tokens=maker.sampling.max_new_tokens,
-        feedback=maker.sampling.feedback,
-    )
-    return _added(session, judge) or _certain(queries.judge_by_digest(session, maker.digest))
-
-
 def _item_id(session: Session, item: Item) -> int:
     known = queries.item_by_digest(session, item.digest)
     if known is not None:
         return known
     row = rows.Item(digest=item.digest, mode=item.mode, instruction=item.instruction, reference=item.reference)
     row.responses = [rows.Response(position=position, text=text) for position, text in enumerate(item.responses)]
-    return _added(session, row) or _certain(queries.item_by_digest(session, item.digest))
-
-
-def _added(session: Session, row: rows.Judge | rows.Item) -> int | None:
-    """The new row's id, or None if another process made the same row in this moment."""
-    try:
-        with session.begin_nested():
-            session.add(row)
-    except IntegrityError:
-        return None
-    return row.id
-
-
-def _certain(found: int | None) -> int:
-    assert found is not None, "a unique key was taken, so its row is there"
-    return found
+    return row.id if added(session, row) else certain(queries.item_by_digest(session, item.digest))

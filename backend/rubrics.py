@@ -244,6 +244,12 @@ def version_for(session: Session, rubric: Rubric, author_id: int) -> models.Rubr
     return found
 
 
+def rubric_of(version: models.RubricVersion) -> Rubric:
+    """What a version says."""
+    levels = (version.level_1, version.level_2, version.level_3, version.level_4, version.level_5)
+    return Rubric(version.criterion, tuple(level for level in levels if level is not None))
+
+
 class _Import:
     """The rows of one file against the library and against each other."""
 
@@ -431,7 +437,7 @@ def _folded(text: str) -> str:
 
 
 def _has_all(words: list[str], version: models.RubricVersion) -> bool:
-    said = _folded("\n".join([version.rubric.name, version.criterion, *_levels(version)]))
+    said = _folded("\n".join([version.rubric.name, version.criterion, *rubric_of(version).levels]))
     return all(word in said for word in words)
 
 
@@ -496,7 +502,7 @@ def _views(session: Session, versions: Sequence[models.RubricVersion]) -> list[R
             name=version.rubric.name,
             version_id=version.id,
             number=version.number,
-            rubric=Rubric(version.criterion, _levels(version)),
+            rubric=rubric_of(version),
             archived=version.rubric.archived_at is not None,
             shipped=version.rubric.shipped_as is not None,
             in_library=version.rubric.in_library,

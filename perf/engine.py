@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from perf.rows import direct_item, load_rows, own_direct_items, rubric_of
+from perf.rows import own_direct_items
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,14 @@ def main() -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
+    from backend.benchmarks.rows import load_set
     from backend.engines.transformers import TransformersEngine
     from backend.prompts import AssayFormat
     from backend.types import Sampling
 
     if options.data:
-        rows = load_rows(options.data, "direct_vicuna_bench")[: options.prompts]
-        asked = [(direct_item(row), rubric_of(row)) for row in rows]
+        rows = load_set(options.data / "direct_vicuna_bench").rows[: options.prompts]
+        asked = [(row.item, row.rubric) for row in rows]
     else:
         asked = own_direct_items(options.prompts)
     prompts = [AssayFormat().direct(item, rubric, 0) for item, rubric in asked]

@@ -11,13 +11,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from perf.rows import direct_item, load_rows, pairwise_item, rubric_of
-
 
 def main() -> None:
     options = _options()
     from scipy.stats import pearsonr, spearmanr
 
+    from backend.benchmarks.rows import load_set
     from backend.config import read_settings
     from backend.judging import Question, RunPhase
     from launch import open_store, wire
@@ -33,18 +32,18 @@ def main() -> None:
         services = wire(settings, store)
         services.serving.start()
 
-        def judge(item, rubric):  # type: ignore[no-untyped-def]
-            version_id = services.library.in_place(rubric, services.owner_id)
-            question = Question(item, rubric, version_id)
+        def judge(row):  # type: ignore[no-untyped-def]
+            version_id = services.library.in_place(row.rubric, services.owner_id)
+            question = Question(row.item, row.rubric, version_id)
             state = services.judging.start(question, settings.sampling, services.owner_id).wait()
             if state.phase is not RunPhase.DONE or state.verdict_id is None:
                 raise SystemExit(state.message)
             return services.history.open(state.verdict_id).result
 
         started = time.perf_counter()
-        rows = _spread(load_rows(options.data, "direct_human_mix"), options.rows)
-        people = [row["meta"]["score_1to5"] for row in rows]
-        results = [judge(direct_item(row), rubric_of(row)) for row in rows]
+        rows = _spread(load_set(options.data / "direct_human_mix").rows, options.rows)
+        people = [row.label for row in rows]
+        results = [judge(row) for row in rows]
         scores, expected = [result.score for result in results], [result.expected for result in results]
         near = sum(abs(score - person) <= 1 for score, person in zip(scores, people, strict=True))
         print(f"judge: {services.serving.state.message} feedback: {settings.feedback}")
@@ -56,11 +55,11 @@ def main() -> None:
         print(f"Spearman {spearmanr(expected, people)[0]:+.3f}")
 
         started = time.perf_counter()
-        rows = _spread(load_rows(options.data, "pairwise_pandalm"), options.rows)
-        labels = ["tie" if row["human_label"] == "tie" else row["human_label"] for row in rows]
-        pairs = [judge(pairwise_item(row), rubric_of(row)) for row in rows]
+        rows = _spread(load_set(options.data / "pairwise_pandalm").rows, options.rows)
+        labels = [row.label for row in rows]
+        pairs = [judge(row) for row in rows]
         decided = [(pair.winner, label) for pair, label in zip(pairs, labels, strict=True) if label != "tie"]
-        longer = ["A" if len(row["response_a"]) > len(row["response_b"]) else "B" for row in rows]
+        longer = ["A" if len(row.item.responses[0]) > len(row.item.responses[1]) else "B" for row in rows]
         baseline = sum(guess == label for guess, label in zip(longer, labels, strict=True) if label != "tie")
         print(f"pairwise_pandalm, {len(rows)} rows, {time.perf_counter() - started:.0f} s")
         print(f"  people  {' '.join(labels)}")
@@ -73,7 +72,7 @@ def main() -> None:
         store.close()
 
 
-def _spread(rows: list, count: int) -> list:
+def _spread(rows: tuple, count: int) -> tuple:
     return rows[:: max(1, len(rows) // count)][:count]
 
 
@@ -81,7 +80,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with the dev sets")
     parser.add_argument("--home", type=Path, default=Path("~/.assay"))
-    parser.add_argument("--model", default="starter")
+    parser.add_argument("--model", default="starter-base")
     parser.add_argument("--rows", type=int, default=20)
     parser.add_argument("--feedback", action=argparse.BooleanOptionalAction, default=True)
     return parser.parse_args()

@@ -12,8 +12,9 @@ from backend.errors import InvalidInputError, NotFoundError
 from backend.history import Agreement, Filter, History
 from backend.judging import Judging, Question
 from backend.labels import Labels
-from backend.models import ModelFiles, ModelRegistry
+from backend.models import ModelFiles
 from backend.prompts import AssayFormat
+from backend.registry import Registry
 from backend.results import result_words
 from backend.rubrics import RubricLibrary
 from backend.serving import Served, Serving
@@ -237,7 +238,7 @@ def test_the_maker_of_an_opened_verdict_has_the_digest_that_its_judge_was_stored
 
 def test_a_loaded_judge_and_the_verdict_it_gave_name_one_maker(store: Store, owner_id: int) -> None:
     files = ModelFiles("merged", "merge", Path("merged"), "d" * 64, "LlamaForCausalLM", 1, "assay", RECIPE)
-    served = Served(Scripted(score_by_kindness), files, AssayFormat(), ModelRegistry(store).record(files))  # type: ignore[arg-type]
+    served = Served(Scripted(score_by_kindness), files, AssayFormat(), Registry(store, Path()).record(files))  # type: ignore[arg-type]
     serving = Serving(lambda report: served)
     serving.start()
     rubric_version_id = RubricLibrary(store).in_place(RUBRIC, owner_id)

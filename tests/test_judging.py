@@ -13,9 +13,10 @@ from backend.engines.base import EngineEvent, EngineInfo, FeedbackDelta, Reading
 from backend.engines.transformers import TransformersEngine
 from backend.errors import EngineError
 from backend.judging import Judging, Pass, Question, Run, RunPhase, RunState, passes_of
-from backend.models import ModelFiles, ModelRegistry
+from backend.models import ModelFiles
 from backend.prompts import AssayFormat, Prompt
 from backend.ranking import pair_verdict
+from backend.registry import Registry
 from backend.rubrics import RubricDraft, RubricLibrary
 from backend.serving import Phase, Served, Serving
 from backend.types import Finish, Item, Reading, Rubric, Sampling, Status
@@ -75,7 +76,7 @@ def serving_of(store: Store, engine: object, digest: str = "d" * 64) -> Serving:
         name="tiny", kind="external", path=Path("tiny"), digest=digest, architecture="LlamaForCausalLM",
         bytes=1, prompt_format="assay", recipe=None,
     )  # fmt: skip
-    version_id = ModelRegistry(store).record(files)
+    version_id = Registry(store, Path()).record(files)
     serving = Serving(lambda report: Served(engine, files, AssayFormat(), version_id))  # type: ignore[arg-type]
     serving.start()
     return serving

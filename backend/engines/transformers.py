@@ -10,7 +10,7 @@ feedback ended is given to the next prompt.
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,12 @@ class TransformersEngine:
             dtype=str(self._dtype).removeprefix("torch."),
             context_tokens=self._context_tokens(),
         )
+
+    @property
+    def parameters(self) -> Mapping[str, torch.Tensor]:
+        """The loaded weights by name, to be changed in place between two readings (backend.engines.alpha)."""
+        weights: dict[str, torch.Tensor] = self._model.state_dict()
+        return weights
 
     def render(self, prompt: Prompt) -> str:
         return self._tokenizer.render(prompt)

@@ -1,0 +1,53 @@
+"""What measuring looks up: what a judge has read of a set's prompts, and its measurements."""
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db.models import Judge, Measurement, ModelVersion, Reading
+
+AT_ONCE = 500
+"""Digests in one query; both databases bound the number of a query's parameters."""
+
+
+def newest_probabilities(
+    session: Session, judge_id: int, prompt_digests: Collection[str]
+) -> dict[str, list[float] | None]:
+    """The results' probabilities by the judge's newest reading of each prompt it has read; None where it gave none."""
+    digests, found = list(prompt_digests), dict[str, list[float] | None]()
+    for start in range(0, len(digests), AT_ONCE):
+        readings = session.execute(
+            select(Reading.prompt_digest, Reading.probabilities)
+            .where(Reading.judge_id == judge_id, Reading.prompt_digest.in_(digests[start : start + AT_ONCE]))
+            .order_by(Reading.attempt)
+        )
+        found.update((digest, probabilities) for digest, probabilities in readings)
+    return found
+
+
+def measurements(session: Session, judge_id: int, set_digest: str) -> Sequence[Measurement]:
+    """The judge's figures on a set, in the order in which they were stored; empty if it was not measured on it."""
+    wanted = (Measurement.judge_id == judge_id, Measurement.set_digest == set_digest)
+    return session.scalars(select(Measurement).where(*wanted).order_by(Measurement.id)).all()
+
+
+def verdict_only_judges(session: Session, model_digest: str, dtype: str | None) -> list[tuple[int, int]]:
+    """The judges made of these weights that write no feedback, the newest first: their ids and their model's.
+
+    dtype: that of the loaded weights; None takes all.
+    """
+    query = (
+        select(Judge.id, Judge.model_version_id)
+        .join(ModelVersion, ModelVersion.id == Judge.model_version_id)
+        .where(ModelVersion.digest == model_digest, Judge.feedback.is_(False))
+        .order_by(Judge.id.desc())
+    )
+    found = session.execute(query if dtype is None else query.where(Judge.dtype == dtype))
+    return [(judge_id, model_version_id) for judge_id, model_version_id in found]
+
+
+def merges(session: Session) -> Sequence[ModelVersion]:
+    """Every merge that was ever written to disk, the newest first."""
+    query = select(ModelVersion).where(ModelVersion.kind == "merge", ModelVersion.recipe.is_not(None))
+    return session.scalars(query.order_by(ModelVersion.id.desc())).all()
