@@ -194,6 +194,7 @@ def _run_child(workplace: Path, report: Report, cancel: threading.Event) -> None
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
+            start_new_session=True,  # Ctrl-C is for the parent, which ends it
         )
         try:
             _follow(process, workplace, report, cancel)

@@ -228,6 +228,7 @@ def _merge_apart(job: MergeJob, total: int, report: Report, cancel: threading.Ev
         stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
+        start_new_session=True,  # Ctrl-C asks us, and we end it; else it would look like a merge that failed
     )
     assert process.stdin is not None  # for the type checker: they are pipes
     assert process.stdout is not None

@@ -193,9 +193,11 @@ def goal_log_probabilities(model: Any, inputs: dict[str, torch.Tensor]) -> torch
 
 
 class ExpertTrainer(SFTTrainer):  # type: ignore[misc]
-    """TRL's trainer with the loss of packed rows: each row's own, averaged over the rows."""
+    """TRL's trainer with the loss of packed rows, in which all rows weigh the same. mean_rows: of the packs."""
 
     mean_rows: float = 1.0
+    _seen_loss: float = 0.0
+    _seen_rows: int = 0
 
     def compute_loss(
         self,
@@ -206,7 +208,17 @@ class ExpertTrainer(SFTTrainer):  # type: ignore[misc]
     ) -> torch.Tensor:
         logs = goal_log_probabilities(model, inputs)
         per_goal = -(inputs["probabilities"] * logs).sum(-1)
-        return (inputs["weights"] * per_goal).sum() / self.mean_rows
+        loss = (inputs["weights"] * per_goal).sum()
+        self._seen_loss += loss.item()
+        self._seen_rows += int(inputs["rows"])
+        return loss / self.mean_rows
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Tell the mean loss of the rows since the last time, however many there were in the step."""
+        if "loss" in logs and self._seen_rows:
+            logs = {**logs, "loss": self._seen_loss / self._seen_rows}
+            self._seen_loss, self._seen_rows = 0.0, 0
+        super().log(logs, start_time)
 
 
 class Reporter(TrainerCallback):  # type: ignore[misc]
@@ -420,6 +432,7 @@ def _write_manifest(folder: Path, spec: ExpertSpec) -> None:
         "kind": "expert",
         "name": spec.name,
         "trained_on": spec.format,
+        "prompt_format": spec.prompt_format,
         "spec": spec.model_dump(mode="json"),
         "spec_digest": spec.digest,
         "parents": {"base": weights_digest(Path(spec.base), folder.parent, lambda _message, _fraction: None)},

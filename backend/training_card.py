@@ -65,7 +65,8 @@ def card(
 
 
 def _sources(rows: Sequence[TrainingRow]) -> Counter[tuple[str, str]]:
-    return Counter((row.source, row.licence) for row in rows)
+    """Rows by source and licence; a source's own files (`repository:file`) count together."""
+    return Counter((row.source.partition(":")[0], row.licence) for row in rows)
 
 
 def _span(losses: Sequence[float]) -> str:

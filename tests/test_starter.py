@@ -515,7 +515,7 @@ def test_two_processes_at_once_make_it_once(modules: Path, source: StarterSource
 
 @pytest.mark.slow
 def test_the_published_wheel_becomes_the_starter_which_answers_and_is_found_again_at_once(tmp_path: Path) -> None:
-    files = find_model("starter", tmp_path, prompt_format=None, report=Told())
+    files = find_model("starter-base", tmp_path, prompt_format=None, report=Told())
     assert (files.name, files.kind, files.prompt_format) == ("SmolLM2-135M-Instruct", "base", "assay")
     assert files.path == tmp_path / "models" / "smollm2-135m-instruct"
     assert files.bytes == 269_060_552

@@ -1,0 +1,83 @@
+"""Makes the starter judge on this machine: the starter model, the two adapters that Assay ships, and their merge."""
+
+import json
+import shutil
+import tempfile
+import threading
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from backend.manifests import CARD
+from backend.mergeable import describe
+from backend.merging import ask_once, merge
+from backend.models import weights_digest
+from backend.starter import MANIFEST, SMOLLM2, Report, StarterSource, files_of, is_complete, prepare_starter
+from backend.types import digest_of
+
+SHIPPED = Path(__file__).parent / "starter_experts"
+"""A folder an expert, `direct` and `pairwise`, each with adapter_config.json, adapter_model.safetensors and its card;
+judge.json with the alpha that was chosen on dev sets, and README.md, the judge's card."""
+FORMATS = ("direct", "pairwise")
+NAME = "starter-judge"
+
+
+@dataclass(frozen=True)
+class StarterJudge:
+    """Where the starter judge and what it is made of lie. note: how well it judges, in a sentence. card: Markdown."""
+
+    base: Path
+    direct: Path
+    pairwise: Path
+    judge: Path
+    note: str
+    card: str
+
+
+def prepare_starter_judge(
+    home: Path, report: Report, *, source: StarterSource = SMOLLM2, shipped: Path = SHIPPED
+) -> StarterJudge:
+    """The starter judge and what it is made of, under `home`; each part is made once, and appears whole or not at all.
+
+    Raises ModelFetchError, ModelFilesError and MergeError.
+    """
+    base = prepare_starter(home, report, source=source)
+    direct, pairwise = (_expert(format, base, home, report, shipped) for format in FORMATS)
+    chosen = json.loads((shipped / "judge.json").read_text("utf-8"))
+    spec = describe("linear", home, report, direct=direct, pairwise=pairwise, alpha=chosen["alpha"])
+    judge = merge(spec, home, report, threading.Event(), name=NAME, ask=ask_once)
+    return StarterJudge(base, direct, pairwise, judge, chosen["note"], (shipped / CARD).read_text("utf-8"))
+
+
+def _expert(format: str, base: Path, home: Path, report: Report, shipped: Path) -> Path:
+    """The base with one of the shipped adapters put into it."""
+    from backend.adapters import apply_adapter
+
+    adapter = shipped / format
+    made_of = digest_of(base.name, [file.read_bytes().hex() for file in sorted(adapter.iterdir()) if file.is_file()])
+    folder = home / "models" / f"starter-{format}-{made_of[:8]}"
+    if is_complete(folder):
+        return folder
+    report(f"Putting the {format} expert's adapter into the starter model (once).", None)
+    leftovers = f".starter-{format}.partial-"
+    for leftover in folder.parent.glob(f"{leftovers}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial = Path(tempfile.mkdtemp(prefix=leftovers, dir=folder.parent))
+    try:
+        apply_adapter(base, adapter, partial)
+        shutil.copy2(adapter / CARD, partial / CARD)
+        manifest = {
+            "kind": "expert",
+            "trained_on": format,
+            "parents": {"base": weights_digest(base, home, report)},
+            "prompt_format": "assay",
+            "made_with": {package: version(package) for package in ("safetensors", "torch")},
+            "files": files_of(partial),
+        }
+        (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
+        if folder.exists():  # it has no manifest that fits: damaged, since whole folders arrive by the rename below
+            shutil.rmtree(folder)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
