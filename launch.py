@@ -5,21 +5,43 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from backend.config import Settings, read_settings
 from backend.errors import SHOWN, SettingsError
 
 if TYPE_CHECKING:
-    from backend.serving import Report, Served
+    import click
+
+    from backend.jobs import Handler
+    from backend.registry import Registry
     from db.session import Store
     from ui.services import Services
 
 UNASKED_SECONDS = 15.0
-cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+class _Commands(TyperGroup):
+    """The sub-commands, each imported when it is asked for: the page should not wait for them."""
+
+    def list_commands(self, ctx: "click.Context") -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: "click.Context", cmd_name: str) -> "click.Command | None":
+        if cmd_name not in COMMANDS:
+            return None
+        command = typer.main.get_command(COMMANDS[cmd_name]())
+        command.name = cmd_name
+        return command
+
+
+cli = typer.Typer(cls=_Commands, add_completion=False, pretty_exceptions_enable=False)
 
 
 def _option(name: str, *flags: str) -> Any:
@@ -34,6 +56,7 @@ def main(
     host: Annotated[str | None, _option("host")] = None,
     port: Annotated[int | None, _option("port")] = None,
     database_url: Annotated[str | None, _option("database_url")] = None,
+    data_folder: Annotated[Path | None, _option("data_folder")] = None,
     model: Annotated[str | None, _option("model")] = None,
     prompt_format: Annotated[str | None, _option("prompt_format")] = None,
     device: Annotated[str | None, _option("device")] = None,
@@ -64,6 +87,9 @@ def serve(settings: Settings) -> None:
     store = open_store(settings)
     services = wire(settings, store)
 
+    from ui.gradio_import import import_gradio
+
+    import_gradio()
     from ui.app import build, look
 
     demo = build(services)
@@ -86,11 +112,13 @@ def serve(settings: Settings) -> None:
     unasked = threading.Timer(UNASKED_SECONDS, services.serving.start)
     unasked.daemon = True
     unasked.start()
+    services.jobs.start()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         demo.block_thread()
     finally:
         services.judging.close()
+        services.jobs.close()
         demo.close()
         store.close()
 
@@ -112,43 +140,136 @@ def open_store(settings: Settings) -> "Store":
 
 def wire(settings: Settings, store: "Store") -> "Services":
     """Make every service, each with what it depends on."""
+    from backend.activating import Activating
+    from backend.alpha_lab import AlphaLab
     from backend.history import History
+    from backend.jobs import JobKind, Jobs
     from backend.judging import Judging
     from backend.labels import Labels
+    from backend.live_bench import LiveBench
+    from backend.loading import JudgeLoader
+    from backend.merge_job import merge_handler
+    from backend.registering import Registering
+    from backend.registry import Registry
     from backend.rubrics import RubricLibrary
     from backend.serving import Serving
+    from backend.sweeps import Sweeps
     from backend.users import owner
     from ui.services import Services
 
-    owner_id = owner(store)
+    owner_id, home = owner(store), settings.home_folder
     library = RubricLibrary(store)
     library.seed()
-    serving = Serving(lambda report: load_judge(settings, store, report))
+    registry = Registry(store, home, in_use=lambda: serving.in_use())  # noqa: PLW0108 - made below
+    loader = JudgeLoader(settings, registry)
+    serving = Serving(loader.first)
+    activating = Activating(registry, serving, loader)
+    sweeps = Sweeps(store, registry, home, settings.sets_folder, device=settings.device)
+    handlers = {
+        JobKind.MERGE: merge_handler(home, registry, activating.start),
+        JobKind.SWEEP: sweeps.handle,
+        JobKind.TRAIN: train_handler(home, registry),
+    }
+    jobs = Jobs(store, home, handlers)
+    bench = LiveBench(registry, serving, home, device=settings.device, dtype=settings.dtype)
+    lab = AlphaLab(registry, jobs, sweeps, bench, activating.start, home=home, data_folder=settings.sets_folder)
     return Services(
         serving=serving,
         judging=Judging(store, serving),
         library=library,
         labels=Labels(store),
         history=History(store),
+        registry=registry,
+        registering=Registering(registry),
+        activating=activating,
+        jobs=jobs,
+        alpha_lab=lab,
+        home=home,
         owner_id=owner_id,
         sampling=settings.sampling,
     )
 
 
-def load_judge(settings: Settings, store: "Store", report: "Report") -> "Served":
-    """Find the model, load it, and record it. Slow: torch is first imported here."""
-    from backend.formats import prompt_format
-    from backend.models import ModelRegistry, find_model
-    from backend.serving import Served
+def train_handler(home: Path, registry: "Registry") -> "Handler":
+    """Trains an expert and takes it into the registry: for the page's jobs and for the command."""
+    from backend.expert_job import expert_handler
+    from backend.experts import train
+    from backend.models import find_model
 
-    files = find_model(settings.model, settings.home_folder, prompt_format=settings.prompt_format, report=report)
-    format = prompt_format(files.prompt_format)
-    report(f"Loading {files.name} …", None)
+    def record(folder: Path) -> int:
+        files = find_model(str(folder), home, prompt_format=None, report=lambda _message, _fraction: None)
+        return registry.record(files)
 
-    from backend.engines.transformers import TransformersEngine
+    return expert_handler(home, train, record)
 
-    engine = TransformersEngine(files.path, device=settings.device, dtype=settings.dtype)
-    return Served(engine, files, format, ModelRegistry(store).record(files))
+
+@contextmanager
+def _services(settings: Settings) -> Iterator[tuple["Store", "Services"]]:
+    """Everything wired, for a command in the foreground."""
+    store = open_store(settings)
+    try:
+        yield store, wire(settings, store)
+    finally:
+        store.close()
+
+
+def _data_commands() -> typer.Typer:
+    from backend.own_rows import own_rows
+    from backend.teachers import JudgeTeacher
+    from ui.commands import data
+
+    def open_services(settings: Settings) -> data.DataServices:
+        store = open_store(settings)
+        serving = wire(settings, store).serving
+
+        def judge() -> JudgeTeacher:
+            serving.start()
+            return JudgeTeacher(serving, threading.Event())
+
+        return data.DataServices(lambda: own_rows(store), judge)
+
+    return data.commands(open_services)
+
+
+def _train_command() -> typer.Typer:
+    from ui.commands import train
+
+    def open_services(settings: Settings) -> train.TrainServices:
+        services = wire(settings, open_store(settings))
+        return train.TrainServices(train_handler(settings.home_folder, services.registry), services.owner_id)
+
+    app = typer.Typer(add_completion=False)
+    app.command()(train.command(open_services))
+    return app
+
+
+def _merge_command() -> typer.Typer:
+    from ui.commands import merge
+
+    return merge.app
+
+
+def _sweep_command() -> typer.Typer:
+    from backend.sweeps import Sweeps
+    from ui.commands import sweep
+
+    @contextmanager
+    def open_services(settings: Settings) -> Iterator[sweep.SweepServices]:
+        with _services(settings) as (store, services):
+            sweeps = Sweeps(
+                store, services.registry, settings.home_folder, settings.sets_folder, device=settings.device
+            )
+            yield sweep.SweepServices(sweeps, services.owner_id)
+
+    return sweep.commands(open_services)
+
+
+COMMANDS: dict[str, Callable[[], typer.Typer]] = {
+    "data": _data_commands,
+    "train": _train_command,
+    "merge": _merge_command,
+    "sweep": _sweep_command,
+}
 
 
 def _opens_browser(settings: Settings) -> bool:

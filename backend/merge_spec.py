@@ -194,7 +194,7 @@ def _problem(detail: dict[str, Any]) -> str:
         case "missing":
             return f"It needs a value for {name}. {CURES.get(name, '')}".rstrip()
         case "value_error":
-            reason = str(detail["ctx"]["error"])
+            reason = str(detail["ctx"]["error"]).rstrip(".")
             return f"{name}: {reason}." if name else f"{reason[0].upper()}{reason[1:]}."
         case _:
             return f"{name} is {detail['input']!r}. {CURES.get(name, detail['msg'] + '.')}"

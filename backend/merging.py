@@ -26,6 +26,7 @@ from backend.merge_spec import MergeSpec
 from backend.mergeable import check_mergeable, check_unchanged, merged_bytes
 from backend.models import find_model, weight_files
 from backend.starter import MANIFEST, Report, is_complete
+from backend.trial import try_out
 from backend.weights import TensorHeader, read_headers
 
 DIGITS = 12
@@ -99,19 +100,10 @@ def ask_once(folder: Path) -> None:
     """Read one verdict of each format from the model in the folder. Raises ModelError or EngineError if it can't."""
     from backend.engines.transformers import TransformersEngine
     from backend.prompts import AssayFormat
-    from backend.types import Item, Rubric, Sampling
 
-    format = AssayFormat()
-    rubric = Rubric("Is the answer correct?")
-    question = "What is the capital of France?"
-    prompts = [
-        format.direct(Item(question, ("Paris.",)), rubric, 0),
-        format.pairwise(Item(question, ("Paris.", "Rome.")), rubric, 0, 1),
-    ]
     engine = TransformersEngine(folder)
     try:
-        for _ in engine.read(prompts, Sampling(feedback=False), threading.Event()):
-            pass
+        try_out(engine, AssayFormat(), threading.Event())
     finally:
         engine.close()
 

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from backend.rubrics import rubric_of
 from backend.training_rows import Loaded, RefusedRow, TrainingRow, score_target, winner_target
 from backend.types import Finish, Item, Mode, Rubric, Status
-from db.models import Label, RubricVersion, Verdict
+from db.models import Label, Verdict
 from db.session import Store
 from db.training_queries import standing_labels
 
@@ -38,7 +39,7 @@ def own_rows(store: Store) -> Loaded:
         for label in session.scalars(standing_labels()):
             verdict = label.verdict
             assert verdict is not None, "a label stands on a verdict"
-            item, rubric = _item(verdict), _rubric(verdict.rubric_version)
+            item, rubric = _item(verdict), rubric_of(verdict.rubric_version)
             if item.mode is Mode.RANKING:
                 where = f"verdict {verdict.id}"
                 refused[where] = RefusedRow(where, f"It ranks {len(item.responses)} responses; rows have one or two.")
@@ -83,8 +84,3 @@ def _word(label: Label) -> str:
 def _item(verdict: Verdict) -> Item:
     responses = tuple(response.text for response in verdict.item.responses)
     return Item(verdict.item.instruction, responses, verdict.item.reference)
-
-
-def _rubric(version: RubricVersion) -> Rubric:
-    levels = (version.level_1, version.level_2, version.level_3, version.level_4, version.level_5)
-    return Rubric(version.criterion, tuple(level for level in levels if level is not None))

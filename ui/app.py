@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from ui import history, judge, rubrics
+from ui import alpha_lab, experts, history, judge, models, rubrics
 from ui.services import Services
 from ui.shell import CSS_PATH, header, theme
 
@@ -23,6 +23,15 @@ def build(services: Services) -> gr.Blocks:
     with demo.route("History", "history"):
         _top("What was said of what: every verdict, and what people said of it.")
         history.build(services.history, services.labels, services.owner_id)
+    with demo.route("Experts", "experts"):
+        _top("The two halves of a judge: one trained on scores, one on pairs.")
+        experts.build(services.jobs, services.registry, services.home, services.owner_id)
+    with demo.route("Models", "models"):
+        _top("What judges: the base, the experts, their merges, and the one that serves.")
+        models.build(services)
+    with demo.route("Alpha lab", "alpha-lab"):
+        _top("How a judge is made: two experts, mixed at an alpha, and measured.")
+        alpha_lab.build(services)
     return demo
 
 

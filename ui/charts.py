@@ -48,7 +48,7 @@ def distribution(results: tuple[str, ...], probabilities: Sequence[float], chose
         marker_color=[TEAL if result == chosen else GREY for result in results],
         hovertemplate="%{x}: %{y:.1%}<extra></extra>",
     )
-    figure = _figure([bars], height=250)
+    figure = framed([bars], height=250)
     figure.update_xaxes(type="category", title_text="Score" if results == SCORES else "Better response", showgrid=False)
     figure.update_yaxes(visible=False, range=[0, 1.12])
     return figure
@@ -81,7 +81,7 @@ def ranking(ranked: tuple[RankedResponse, ...]) -> Figure:
         customdata=[(response.low, response.high) for response in worst_first],
         hovertemplate="%{y}: %{x:.2f} [%{customdata[0]:.2f}, %{customdata[1]:.2f}]<extra></extra>",
     )
-    figure = _figure([dots], height=120 + 42 * len(ranked))
+    figure = framed([dots], height=120 + 42 * len(ranked))
     figure.update_xaxes(
         title_text=f"Strength with 95% interval, n = {len(ranked)} responses", zeroline=True, zerolinecolor=GREY
     )
@@ -114,13 +114,13 @@ def confusion(matrix: Matrix, labels: tuple[str, ...]) -> Figure:
         ygap=2,
         hovertemplate="model %{y}, person %{x}: %{customdata} (%{z:.0%} of the row)<extra></extra>",
     )
-    figure = _figure([cells], height=130 + 52 * len(labels))
+    figure = framed([cells], height=130 + 52 * len(labels))
     figure.update_xaxes(type="category", title_text=f"Person (n = {n:,}, % of the row)", showgrid=False)
     figure.update_yaxes(type="category", title_text="Model", autorange="reversed", showgrid=False)
     return figure
 
 
-def _figure(traces: list[Any], *, height: int) -> Figure:
+def framed(traces: list[Any], *, height: int) -> Figure:
     """Transparent, without tool bar or dragging (a finger that scrolls the page must not zoom the plot)."""
     from plotly.graph_objects import Figure
 

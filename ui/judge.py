@@ -19,6 +19,8 @@ from ui.services import Services
 from ui.shell import shown
 
 DRAFT = "assay.judge.1"
+BUSY_SECONDS, IDLE_SECONDS = 1.0, 10.0
+"""How often the page looks how far the judge is; an admin may put another one into service at any time."""
 FROM_LIBRARY, IN_PLACE = "From the library", "Write one here"
 Update = dict[Component, Any]
 
@@ -61,7 +63,7 @@ class _JudgePage:
         with gr.Row(elem_classes="assay-status-row"):
             self.status = gr.HTML(progress.serving_status(self._services.serving.state), label="State of the judge")
             self.retry = gr.Button("Try again", size="sm", visible=False, scale=0, min_width=110)
-        self.poll = gr.Timer(1.0)
+        self.poll = gr.Timer(BUSY_SECONDS)
         self.run_id = gr.Textbox(label="Run", visible="hidden")
         self.verdict_id = gr.Number(label="Verdict", visible="hidden", precision=0)
         self.count = gr.Number(1, label="Number of responses", visible="hidden", precision=0)
@@ -379,7 +381,7 @@ class _JudgePage:
         return {
             self.status: progress.serving_status(state),
             self.retry: gr.update(visible=state.phase is Phase.FAILED),
-            self.poll: gr.Timer(active=state.phase is Phase.LOADING),
+            self.poll: gr.Timer(BUSY_SECONDS if progress.is_under_way(state) else IDLE_SECONDS),
         }
 
     def _retry(self) -> Update:

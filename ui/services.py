@@ -1,10 +1,16 @@
 """What the pages may call: the services, wired by launch.py and handed to every page."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from backend.activating import Activating
+from backend.alpha_lab import AlphaLab
 from backend.history import History
+from backend.jobs import Jobs
 from backend.judging import Judging
 from backend.labels import Labels
+from backend.registering import Registering
+from backend.registry import Registry
 from backend.rubrics import RubricLibrary
 from backend.serving import Serving
 from backend.types import Sampling
@@ -12,12 +18,21 @@ from backend.types import Sampling
 
 @dataclass(frozen=True)
 class Services:
-    """owner_id: the person at this machine. sampling: what the settings ask for by default."""
+    """home: the folder of the database and the models. owner_id: the person at this machine.
+
+    sampling: what the settings ask for by default.
+    """
 
     serving: Serving
     judging: Judging
     library: RubricLibrary
     labels: Labels
     history: History
+    registry: Registry
+    registering: Registering
+    activating: Activating
+    jobs: Jobs
+    alpha_lab: AlphaLab
+    home: Path
     owner_id: int
     sampling: Sampling
