@@ -236,10 +236,16 @@ class _JudgePage:
 
     def _shape(self, texts: Sequence[str], count: int) -> Update:
         """Show `count` response boxes with these texts, and the tools that make sense for so many."""
+        updates = self._frame(count)
+        for box, text in zip(self.responses, texts, strict=True):
+            updates[box]["value"] = text
+        return updates
+
+    def _frame(self, count: int) -> Update:
+        """Show `count` response boxes, whatever they hold."""
         updates: Update = {self.count: count, self.add: gr.update(interactive=count < MAX_RESPONSES)}
         for position, (box, group) in enumerate(zip(self.responses, self.groups, strict=True)):
-            name = "Response" if count == 1 else f"Response {letter(position)}"
-            updates[box] = gr.update(value=texts[position], label=name)
+            updates[box] = gr.update(label="Response" if count == 1 else f"Response {letter(position)}")
             updates[group] = gr.update(visible=position < count)
             tools, _, down, _ = self.tools[position]
             updates[tools] = gr.update(visible=count > 1)
@@ -352,10 +358,10 @@ class _JudgePage:
 
     @shown
     def _arrive(self, data: Mapping[Component, Any]) -> Update:
-        """After a refresh: as many boxes as there were."""
+        """After a refresh: as many boxes as there were. What they hold by now stays."""
         count = min(max(_number(data[self.count]) or 1, 1), MAX_RESPONSES)
         return {
-            **self._shape(_texts(data, self), count),
+            **self._frame(count),
             self.reference_box: gr.update(open=bool(data[self.reference])),
         }
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import gradio as gr
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from tests.conftest import free_port
 from ui.app import look
@@ -22,6 +22,8 @@ CHROMIUM_ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE_MS = 20_000
+"""How long a test waits for what it expects: the machine may be busy with other tests."""
 Serve = Callable[[gr.Blocks], AbstractContextManager[str]]
 
 
@@ -48,7 +50,8 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     thrown: list[str] = []
     context.on("request", lambda request: strangers.append(request.url) if is_elsewhere(request.url) else None)
     context.on("weberror", lambda error: thrown.append(str(error.error)))
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
     yield context
     context.close()
     assert not strangers, f"the page asked other machines: {strangers}"

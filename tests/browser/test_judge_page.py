@@ -5,6 +5,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from tests.conftest import free_port
 
@@ -216,6 +217,24 @@ def test_cancel_stops_the_judge_and_keeps_the_form(page: Page, app: App) -> None
     assert not app.rows(
         "select 1 from items where instruction = ? and id in (select item_id from verdicts)", "Take your time."
     )
+
+
+def test_what_is_typed_before_the_page_has_settled_stays(page: Page, app: App) -> None:
+    held: list[Route] = []
+    answering = threading.Event()
+    page.route("**/queue/join*", lambda route: route.continue_() if answering.is_set() else held.append(route))
+    visit(page, app, ready=False)
+    write(page, "I type before the server has answered.", "And I go on typing.")
+    page.wait_for_timeout(500)
+    assert held
+    answering.set()
+    for route in held:
+        route.continue_()
+    choose_rubric(page, "Tone")
+    expect(page.locator(".assay-rubric")).to_be_visible()
+    page.wait_for_timeout(1000)
+    expect(page.get_by_label("Instruction", exact=True)).to_have_value("I type before the server has answered.")
+    expect(page.get_by_label("Response", exact=True)).to_have_value("And I go on typing.")
 
 
 def test_a_refresh_in_the_middle_finds_the_run_again(page: Page, app: App) -> None:
