@@ -15,6 +15,8 @@ from backend.types import digest_of
 from backend.weights import read_headers
 
 KIND = "live"
+ENDS_AT_EXPERTS = ("linear", "slerp")
+"""Methods whose merge at alpha 1 and 0 is the direct and the pairwise expert, where ends_are_experts() says so."""
 STORED_AS = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 """How safetensors files name a dtype."""
 
@@ -141,7 +143,7 @@ def at_alpha(spec: MergeSpec, alpha: float) -> MergeSpec:
 
 
 def ends_are_experts(spec: MergeSpec) -> bool:
-    """Whether a linear merge at alpha 1 and 0 is the direct and the pairwise expert to the bit.
+    """Whether a linear or slerp merge at alpha 1 and 0 is the direct and the pairwise expert to the bit.
 
     It is where the experts are stored in the very format that the merge is rounded to.
     """

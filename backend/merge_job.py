@@ -7,7 +7,7 @@ from typing import Any
 
 from backend.errors import ConflictError
 from backend.jobs import Handler, JobContext, JobKind, Jobs
-from backend.live_alpha import ends_are_experts
+from backend.live_alpha import ENDS_AT_EXPERTS, ends_are_experts
 from backend.merge_spec import MergeSpec, read_spec
 from backend.merging import ask_once, merge, merged_before
 from backend.models import find_model
@@ -82,12 +82,9 @@ def put_into_service(activate: Activate, model_version_id: int, user_id: int) ->
 
 
 def end_expert(spec: MergeSpec, registry: Registry) -> int | None:
-    """The id of the expert that a linear merge at its end is, to the bit; None for any other merge.
-
-    Merged all the same it would be a second folder of the same model, and the expert a child of the other one.
-    """
+    """The id of the expert that a merge at the end of a line or arc is, to the bit; None for any other merge."""
     end = {1.0: spec.direct, 0.0: spec.pairwise}.get(spec.alpha)
-    if spec.method != "linear" or end is None or not ends_are_experts(spec):
+    if spec.method not in ENDS_AT_EXPERTS or end is None or not ends_are_experts(spec):
         return None
     return next((view.id for view in registry.list() if view.digest == end.digest), None)
 

@@ -57,14 +57,17 @@ class Registry:
     ) -> int:
         """The id of the row with this digest, made if it is missing; its path becomes where the files are now.
 
-        trained_on, card, parents (ids by role): by what the model's folder says of itself unless given. What a
-        verdict's maker names (recipe, prompt format) stays as it was first recorded. Raises StoreError, and
+        A merge that came out as a model that is there already, as at the ends of a curve, is that model: nothing of it
+        is changed. trained_on, card, parents (ids by role): by what the model's folder says of itself unless given.
+        What a verdict's maker names (recipe, prompt format) stays as it was first recorded. Raises StoreError, and
         ModelFilesError for a damaged manifest.
         """
         in_memory = files.kind == "live"
         made = None if in_memory else made_in(files.path, self._home)
         with self._store.write() as session:
             row, is_new = _row_of(session, files)
+            if not is_new and _is_copy(files, row):
+                return row.id
             if not in_memory:
                 for other in queries.versions_at(session, str(files.path)):
                     other.path = NOWHERE
@@ -245,6 +248,12 @@ def _row_of(session: Session, files: ModelFiles) -> tuple[ModelVersion, bool]:
     locked = queries.locked_version(session, row.id)
     assert locked is not None, "rows of models are never deleted"
     return locked, is_new
+
+
+def _is_copy(files: ModelFiles, row: ModelVersion) -> bool:
+    """Whether this merge has the very weights of a model that was not merged and still lies elsewhere."""
+    elsewhere = row.path not in (NOWHERE, str(files.path)) and Path(row.path).is_dir()
+    return files.kind == "merge" and row.kind != "merge" and row.removed_at is None and elsewhere
 
 
 def _known(session: Session, digests: Mapping[Any, str]) -> dict[str, int]:

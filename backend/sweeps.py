@@ -6,6 +6,7 @@ missing, and its result can be put together again from the store alone.
 """
 
 import contextlib
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Any
 from backend.benchmarks.rows import LabelledSet, open_set
 from backend.errors import ConflictError
 from backend.jobs import JobContext
-from backend.live_alpha import LiveAlpha, at_alpha, ends_are_experts, live_digest
+from backend.live_alpha import ENDS_AT_EXPERTS, LiveAlpha, at_alpha, ends_are_experts, live_digest
 from backend.loading import load_judge
 from backend.measuring import Measured, measure, recall
 from backend.merge_spec import USES, MergeSpec
@@ -68,7 +69,11 @@ class Sweeps:
                     run.measure(planned, served)
         self._run_linear(sweep, run, report)
         for planned in sweep.planned_merges(linear=False):
-            self._run_merged(sweep, planned, run, user_id, report, cancel)
+            expert = sweep.expert_at(planned)
+            if expert is None:
+                self._run_merged(sweep, planned, run, user_id, report, cancel)
+            else:
+                run.is_same_as(planned, expert)
         return result_of(spec.plan(), sweep.sets, run.done)
 
     def result(self, spec: SweepSpec) -> SweepResult:
@@ -148,8 +153,15 @@ class Sweeps:
         with _loaded(load_judge(files, self._registry, report, device=self._device, dtype=sweep.spec.dtype)) as served:
             run.measure(planned, served)
         if folder.name.startswith(f"{OWN_MERGE}-"):
-            with contextlib.suppress(ConflictError):  # somebody has put it into service or to other use: it stays
-                self._registry.remove(served.model_version_id, user_id)
+            self._clear_away(folder, served.model_version_id, user_id)
+
+    def _clear_away(self, folder: Path, model_version_id: int, user_id: int) -> None:
+        """Delete a merge that was made to be measured; where it came out as a model that is elsewhere, its copy."""
+        if self._registry.get(model_version_id).path != str(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        with contextlib.suppress(ConflictError):  # somebody has put it into service or to other use: it stays
+            self._registry.remove(model_version_id, user_id)
 
     def _recalled(self, sweep: "_Sweep", planned: PlannedPoint) -> MeasuredPoint | None:
         """A point that was measured on all sets, by the newest of its judges that was."""
@@ -198,8 +210,8 @@ class _Sweep:
         return at_alpha(self.merges[planned.method], _alpha(planned))
 
     def expert_at(self, planned: PlannedPoint) -> PlannedPoint | None:
-        """The baseline that a linear merge at its end is, to the bit; None for any other point."""
-        if planned.role != "merge" or planned.method != LINEAR or not self._ends_are_experts:
+        """The baseline that a merge at the end of a line or arc is, to the bit; None for any other point."""
+        if planned.role != "merge" or planned.method not in ENDS_AT_EXPERTS or not self._ends_are_experts:
             return None
         ends = {1.0: PlannedPoint("direct"), 0.0: PlannedPoint("pairwise")}
         return ends.get(_alpha(planned))

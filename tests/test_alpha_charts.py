@@ -97,9 +97,11 @@ def test_without_a_merge_there_is_no_curve(result: SweepResult) -> None:
 def test_the_front_holds_what_no_other_beats_and_one_place_has_one_label(result: SweepResult) -> None:
     figure = alpha_charts.pareto(result)
     assert figure is not None
-    front = next(trace for trace in figure.data if trace.name == "on the front")
-    assert "0.5" in front.text
-    assert "pairwise, 0" in [*front.text, *next(trace for trace in figure.data if trace.name == "beaten").text]
+    linear = next(trace for trace in figure.data if trace.name == "linear")
+    others = next(trace for trace in figure.data if trace.name == "not merged")
+    assert dict(zip(linear.text, linear.marker.symbol, strict=True))["0.5"] == "circle"
+    assert "pairwise, 0" in others.text
+    assert "0" not in linear.text
 
 
 def test_the_front_needs_both_formats(result: SweepResult) -> None:

@@ -12,7 +12,15 @@ import pytest
 
 from backend.errors import CancelledError, ConflictError, InvalidInputError, MergeError
 from backend.jobs import JobContext, JobKind, Jobs, JobState
-from backend.merge_job import MergeOrder, end_expert, made_already, merge_handler, read_order, submit_merge
+from backend.merge_job import (
+    MergeOrder,
+    end_expert,
+    made_already,
+    merge_handler,
+    read_order,
+    record_merge,
+    submit_merge,
+)
 from backend.merge_spec import MergeSpec
 from backend.mergeable import describe
 from backend.registry import Registry
@@ -97,6 +105,16 @@ def test_the_end_of_a_line_is_the_expert_itself_and_nothing_is_merged(lab: Lab) 
         assert (view.path, result["folder"]) == (str(folder), str(folder))
         assert view.parents == ()
     assert not list((lab.home / "models").glob("[!.]*"))
+
+
+def test_a_merge_that_came_out_as_an_expert_is_that_expert_unchanged(lab: Lab) -> None:
+    before = lab.registry.list()
+    copy = Path(shutil.copytree(lab.parts.direct, lab.home / "models" / "merged"))
+    parents = {view.trained_on or view.name: view.digest for view in before}
+    (copy / "manifest.json").write_text(json.dumps({"kind": "merge", "parents": parents, "recipe": {"alpha": 1.0}}))
+    model_version_id = record_merge(copy, lab.home, lab.registry)
+    assert lab.registry.get(model_version_id).path == str(lab.parts.direct)
+    assert lab.registry.list() == before
 
 
 def test_a_merge_between_the_ends_is_no_expert(lab: Lab) -> None:

@@ -1,9 +1,10 @@
 """Sweeps on tiny real experts: every point measured once, killed or not, and found again in the store."""
 
 import json
+import shutil
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,25 @@ def test_other_methods_are_merged_measured_and_cleared_away(lab: Lab) -> None:
     before = lab.count(rows.Reading.id)
     assert lab.run(spec) == lab.sweeps.result(spec) == result
     assert lab.count(rows.Reading.id) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "given"), [("slerp", {}), ("task_arithmetic", {}), ("ties", {"density": 1.0})])
+def test_merges_that_come_out_as_an_expert_leave_that_expert_as_it_was(
+    lab: Lab, tmp_path: Path, method: str, given: dict[str, Any]
+) -> None:
+    registry, experts = Registry(lab.store, lab.home), {}
+    for role, source in (("direct", lab.family.direct), ("pairwise", lab.family.pairwise)):
+        folder = Path(shutil.copytree(source, tmp_path / "models" / f"{role}-expert"))
+        (folder / "manifest.json").write_text(json.dumps({"kind": "expert", "trained_on": role}))
+        experts[role] = registry.get(registry.register(str(folder), lambda message, fraction: None).id)
+    folders = {role: view.path for role, view in experts.items()}
+    result = lab.run(lab.spec(methods=[method], alphas=[0, 1], base=str(lab.family.base), **given, **folders))
+    assert result.missing == ()
+    assert [registry.get(view.id) for view in experts.values()] == [
+        replace(view, measurements=registry.get(view.id).measurements) for view in experts.values()
+    ]
+    assert sorted(folder.name for folder in (tmp_path / "models").glob("[!.]*")) == ["direct-expert", "pairwise-expert"]
 
 
 @pytest.mark.slow

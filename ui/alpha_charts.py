@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from backend.benchmarks.metrics import Estimate
 from backend.sweep_results import HEADLINE, Point, SweepResult, SweptSet
 from backend.types import Mode
-from ui.charts import GREY, TEAL, framed
+from ui.charts import GREY, framed
 from ui.training_charts import COLOURS, SYMBOLS
 
 if TYPE_CHECKING:
@@ -66,7 +66,10 @@ def curve(result: SweepResult, sets: Sequence[SweptSet]) -> Figure | None:
 
 
 def pareto(result: SweepResult) -> Figure | None:
-    """Every model by both formats; those on the front are joined. None where one format has no set to choose by."""
+    """Every model by both formats; those on the front are filled and joined.
+
+    None where one of the formats has no set to choose by.
+    """
     from plotly.graph_objects import Scatter
 
     places: dict[tuple[float, float], list[Point]] = {}
@@ -76,32 +79,22 @@ def pareto(result: SweepResult) -> Figure | None:
             places.setdefault((x, y), []).append(point)
     if not places:
         return None
-    on_front = sorted(place for place, points in places.items() if any(one.key in result.pareto for one in points))
-    several = len({point.method for point in result.points if point.role == "merge"}) > 1
-    others = sorted(place for place in places if place not in on_front)
-    traces = [
-        _cloud(others, places, several=several, colour=GREY, symbol="circle-open", name="beaten"),
-        _cloud(on_front, places, several=several, colour=TEAL, symbol="circle", name="on the front"),
-    ]
-    if len(on_front) > 1:
-        line = {"color": TEAL, "width": 1.5, "dash": "dot"}
-        xs, ys = zip(*on_front, strict=True)
+    front = sorted(place for place, points in places.items() if any(one.key in result.pareto for one in points))
+    traces = _clouds(places, front)
+    if len(front) > 1:
+        line = {"color": GREY, "width": 1.5, "dash": "dot"}
+        xs, ys = zip(*front, strict=True)
         traces.insert(0, Scatter(x=xs, y=ys, mode="lines", line=line, hoverinfo="skip", showlegend=False))
     figure = framed(traces, height=360)
     (x_low, x_high), (y_low, y_high) = (_padded([place[axis] for place in places], 0.16) for axis in (0, 1))
     figure.update_xaxes(title_text="Direct: Pearson", range=[x_low, x_high], tickformat=".2f", nticks=6)
     figure.update_yaxes(title_text="Pairwise: accuracy", range=[y_low, y_high], tickformat=".2f", nticks=6)
+    title = "<b>Pareto front</b>: the filled ones"
     figure.update_layout(
-        margin_t=56,
+        margin_t=60,
         showlegend=True,
         legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
-        title={
-            "text": "<b>Pareto front</b>: beaten by none in both",
-            "x": 0,
-            "xref": "paper",
-            "y": 0.98,
-            "font_size": 13,
-        },
+        title={"text": title, "x": 0, "xref": "paper", "y": 0.98, "font_size": 13},
     )
     return figure
 
@@ -123,7 +116,7 @@ def _line(panel: _Panel, points: Sequence[Point], index: int, *, named: bool) ->
     ]
     if not drawn:
         return []
-    colour, symbol = COLOURS[index % len(COLOURS)], SYMBOLS[index % len(SYMBOLS)]
+    symbol, colour = _style(index)
     alphas = [alpha for alpha, _ in drawn]
     lows = [estimate.low if estimate.low is not None else estimate.value for _, estimate in drawn]
     highs = [estimate.high if estimate.high is not None else estimate.value for _, estimate in drawn]
@@ -245,37 +238,46 @@ def _apart(values: Sequence[float], gap: float, low: float, high: float) -> list
     return places
 
 
-def _cloud(
-    drawn: Sequence[tuple[float, float]],
-    places: dict[tuple[float, float], list[Point]],
-    *,
-    several: bool,
-    colour: str,
-    symbol: str,
-    name: str,
-) -> Any:
+def _clouds(places: dict[tuple[float, float], list[Point]], front: Sequence[tuple[float, float]]) -> list[Any]:
+    """The dots of each method, and those of the other models; what lies on one place has one label."""
     from plotly.graph_objects import Scatter
 
-    sides = ("top center", "bottom center")
-    return Scatter(
-        x=[x for x, _ in drawn],
-        y=[y for _, y in drawn],
-        mode="markers+text",
-        name=name,
-        text=[", ".join(_short(point, several=several) for point in places[place]) for place in drawn],
-        textposition=[sides[index % 2] for index in range(len(drawn))],
-        textfont={"size": 11},
-        marker={"color": colour, "size": 10, "symbol": symbol, "line": {"color": colour, "width": 2}},
-        cliponaxis=False,
-        hovertemplate="%{text}: Pearson %{x:.3f}, accuracy %{y:.3f}<extra></extra>",
-    )
+    methods = list(dict.fromkeys(point.method for points in places.values() for point in points if point.method))
+    sides = {place: ("top center", "bottom center")[index % 2] for index, place in enumerate(sorted(places))}
+    traces = []
+    for index, method in enumerate([None, *methods]):
+        drawn = [place for place, points in places.items() if any(one.method == method for one in points)]
+        symbol, colour = ("diamond", "rgb(100, 116, 139)") if method is None else _style(index - 1)
+        traces.append(
+            Scatter(
+                x=[x for x, _ in drawn],
+                y=[y for _, y in drawn],
+                mode="markers+text",
+                name=method or "not merged",
+                text=[_label(places[place]) if places[place][0].method == method else "" for place in drawn],
+                textposition=[sides[place] for place in drawn],
+                textfont={"size": 11},
+                marker={
+                    "color": colour,
+                    "size": 10,
+                    "symbol": [symbol if place in front else f"{symbol}-open" for place in drawn],
+                    "line": {"color": colour, "width": 2},
+                },
+                customdata=[", ".join(point.key for point in places[place]) for place in drawn],
+                cliponaxis=False,
+                hovertemplate="%{customdata}: Pearson %{x:.3f}, accuracy %{y:.3f}<extra></extra>",
+            )
+        )
+    return traces
 
 
-def _short(point: Point, *, several: bool) -> str:
-    """A merge by its alpha, and by its method where there are several; any other model by its name."""
-    if point.role != "merge":
-        return point.role
-    return f"{point.method} {point.alpha:g}" if several else f"{point.alpha:g}"
+def _style(index: int) -> tuple[str, str]:
+    return SYMBOLS[index % len(SYMBOLS)], COLOURS[index % len(COLOURS)]
+
+
+def _label(points: Sequence[Point]) -> str:
+    """Merges by their alpha, the others by their name."""
+    return ", ".join(dict.fromkeys(point.role if point.alpha is None else f"{point.alpha:g}" for point in points))
 
 
 def _estimate(point: Point, swept: SweptSet) -> Estimate:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.benchmarks.metrics import Estimate
+from backend.live_alpha import ENDS_AT_EXPERTS
 from backend.live_bench import BenchPhase, BenchState, Opinion
 from backend.merge_spec import USES, MergeSpec
 from backend.model_views import DIGITS, ModelView
@@ -71,7 +72,7 @@ def notes(method: str, alpha: float, density: float | None, lambda_: float | Non
             "This is not how the released Prometheus 2 8x7B was made: another tool made it, which drops and rescales "
             "otherwise."
         )
-    if method == LIVE_ONLY and alpha in (0, 1):
+    if method in ENDS_AT_EXPERTS and alpha in (0, 1):
         said.append(f"At alpha {alpha:g} this is the {'direct' if alpha else 'pairwise'} expert itself.")
     return "".join(f"<p class='assay-note'>{note}</p>" for note in said)
 

@@ -67,6 +67,7 @@ class SweepPane:
     def _lay_out_opened(self) -> None:
         self.opened = gr.Number(NONE, label="Open sweep", visible="hidden", precision=0)
         self.drawn = gr.Textbox(label="What is shown of it", visible="hidden")
+        self.own_point = gr.State(None)
         with gr.Column(visible=False, elem_id="opened-sweep") as self.panel:
             self.title = gr.HTML(label="Opened sweep")
             self.flags = gr.HTML(label="What to know of this sweep")
@@ -101,12 +102,12 @@ class SweepPane:
 
     @property
     def seen(self) -> list[Component]:
-        return [self.list, self.opened, self.drawn, self.direct_set, self.pairwise_set, self.point]
+        return [self.list, self.opened, self.drawn, self.direct_set, self.pairwise_set, self.point, self.own_point]
 
     @property
     def panel_outputs(self) -> list[Component]:
         figures = [self.curve, self.pareto, self.best, self.table, self.choice, self.differences]
-        chosen = [self.direct_set, self.pairwise_set, self.point, self.activate]
+        chosen = [self.direct_set, self.pairwise_set, self.point, self.own_point, self.activate]
         return [self.list, self.opened, self.drawn, self.panel, self.title, self.flags, *figures, *chosen, self.asked]
 
     def wire(self, mix: MixPane, private: dict[str, Any]) -> None:
@@ -115,9 +116,10 @@ class SweepPane:
         self.start.click(self._starter(mix), wish | set(self.seen), outputs, **private)
         self.list.select(self._press, set(self.seen), outputs, **private)
         gr.on(
-            [self.direct_set.input, self.pairwise_set.input, self.point.input],
+            [self.direct_set.input, self.pairwise_set.input],
             self._redraw, set(self.seen), outputs, trigger_mode="always_last", **private,
         )  # fmt: skip
+        self.point.input(self._choose, set(self.seen), outputs, trigger_mode="always_last", **private)
         sized = [self.alphas, self.methods, self.sets, self.rows, self.base, self.joint]
         gr.on(
             [field.change for field in sized], self._measure, set(sized), [self.size, self.density],
@@ -187,6 +189,11 @@ class SweepPane:
             return {self.opened: NONE}
         return {self.opened: opened_id, **self._whole(self._jobs.get(opened_id), data)}
 
+    @shown
+    def _choose(self, data: Mapping[Component, Any]) -> Update:
+        """From now on the point is the person's, and not what seems best by what is measured."""
+        return self._redraw({**data, self.own_point: data[self.point]})
+
     def _measure(self, data: Mapping[Component, Any]) -> Update:
         """How much would be measured: not an error while somebody types."""
         takes_density = any("density" in USES[method] for method in data[self.methods] or ())
@@ -252,7 +259,7 @@ class SweepPane:
         pareto = alpha_charts.pareto(result)
         keys = [point.key for point in result.points if point.role == "merge"]
         likely = next((best.point for best in reversed(result.best) if best.point), next(iter(keys), None))
-        wanted = data.get(self.point)
+        wanted = data.get(self.own_point)
         key = wanted if wanted in keys else likely
         choice = alpha_render.choice_note(result, key) if key else ""
         return {
@@ -264,6 +271,7 @@ class SweepPane:
             self.best: alpha_render.best_list(result) if keys else "",
             self.table: alpha_render.single_joint_merged(result),
             self.point: gr.update(choices=keys, value=key, visible=bool(keys)),
+            self.own_point: wanted,
             self.activate: gr.update(visible=bool(keys)),
             self.choice: shown_if_any(choice),
             self.differences: alpha_render.differences(result, key) if key else "",

@@ -35,7 +35,9 @@ def restore_draft(after: Dependency, key: str, fields: Sequence[Component], defa
         const draft = sessionStorage.getItem({json.dumps(key)}) ?? localStorage.getItem({json.dumps(key)});
         const defaults = {json.dumps(list(defaults))};
         const same = (one, other) => JSON.stringify(one ?? "") === JSON.stringify(other ?? "");
-        const untouched = (position) => same(present[position], defaults[position]);
+        // A number field without a value arrives as 0.
+        const untouched = (position) => same(present[position], defaults[position])
+            || (defaults[position] === null && !present[position]);
         try {{
             const values = draft === null ? defaults : JSON.parse(draft);
             if (values.length !== defaults.length) return present;

@@ -159,6 +159,7 @@ def test_the_same_recipe_is_answered_at_once_and_an_end_is_the_expert_itself(pag
 def test_live_alpha_answers_and_changes_with_the_slider_and_writes_nothing(page: Page, house: House) -> None:
     visit(page, house)
     press(page, "Score one response")
+    expect(page.get_by_label("Response A")).to_have_value(re.compile("acetone"))
     press(page, "Ask at this alpha")
     expect(status(page, "These two experts are not loaded.")).to_be_visible()
     before = [view.id for view in house.services.registry.list()]
@@ -179,6 +180,7 @@ def test_live_alpha_answers_and_changes_with_the_slider_and_writes_nothing(page:
         expect(card).to_contain_text(value)
 
     press(page, "Compare two")
+    expect(page.get_by_label("Response B (optional)")).to_have_value(re.compile("wonderful question"))
     press(page, "Ask at this alpha")
     expect(page.locator("#live-opinion")).to_contain_text("A shown first", timeout=30_000)
     expect(cards).to_have_count(0)
