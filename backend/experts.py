@@ -105,11 +105,12 @@ class ExpertSpec(BaseModel):
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "starter": {
-        "lora_rank": 12,
-        "lora_alpha": 24,
-        "layers_from": 10,
+        "lora_rank": 16,
+        "lora_alpha": 32,
+        "layers_from": 14,
         "rows_per_step": 16,
-        "max_tokens": 1536,
+        "pack_tokens": 1280,
+        "max_tokens": 1000,
         "learning_rate": 5e-4,
     },
     "paper-7b-full": {
@@ -140,7 +141,9 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "dtype": "bfloat16",
     },
 }
-"""starter: what the shipped experts were trained with. The others: arXiv 2405.01535, appendix on training."""
+"""starter: what the shipped experts were trained with; the pairs with at most 640 tokens, in packs of 1,024.
+
+The others: arXiv 2405.01535, appendix on training."""
 
 
 def read_spec(given: Mapping[str, Any], *, preset: str | None = None) -> ExpertSpec:
