@@ -4,7 +4,6 @@ The training itself is a child process (backend.training), so that its memory go
 leaves checkpoints to go on from.
 """
 
-import contextlib
 import json
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from backend.errors import CancelledError, InvalidInputError, TrainingError
 from backend.starter import Report, is_complete
+from backend.training_progress import progress_of
 from backend.types import digest_of
 
 FREE_BYTES_PER_WEIGHT_BYTE = 3
@@ -226,18 +226,7 @@ def _follow(process: "subprocess.Popen[bytes]", workplace: Path, report: Report,
         if cancel.is_set():
             process.terminate()
             raise CancelledError("The training was stopped. Start it again and it goes on from its last checkpoint.")
-        step = last_step(workplace)
-        if step is not None:
-            report(f"Step {step['step']} of {step['of']}, loss {step['loss']:.3f}.", step["step"] / step["of"])
+        done = progress_of(workplace)
+        if done.losses and done.of:
+            report(f"Step {done.step} of {done.of}, loss {done.losses[-1].loss:.3f}.", done.step / done.of)
         time.sleep(0.3)
-
-
-def last_step(workplace: Path) -> dict[str, Any] | None:
-    """The newest step line of the progress file; a line that is still being written is passed over."""
-    with contextlib.suppress(OSError):
-        for line in reversed((workplace / "progress.jsonl").read_text("utf-8").splitlines()):
-            with contextlib.suppress(ValueError):
-                told = json.loads(line)
-                if "loss" in told:
-                    return dict(told)
-    return None
