@@ -83,6 +83,17 @@ def verdict(page: Page) -> Locator:
     return page.locator("#verdict .assay-verdict")
 
 
+def watch_feedback(page: Page) -> None:
+    """Collect in `feedbackShown` what is shown of the feedback while it is written, however short a time."""
+    page.evaluate("""() => {
+        window.feedbackShown = new Set();
+        new MutationObserver(() => {
+            const text = document.querySelector(".assay-pass .assay-text")?.textContent.trim();
+            if (text) feedbackShown.add(text);
+        }).observe(document.body, {subtree: true, childList: true, characterData: true});
+    }""")
+
+
 def write(page: Page, instruction: str, *responses: str) -> None:
     page.get_by_label("Instruction", exact=True).fill(instruction)
     for count, response in enumerate(responses):
@@ -113,9 +124,10 @@ def test_a_stranger_writes_a_rubric_judges_overrides_reloads_and_the_row_is_in_s
     visit(page, app)
     write(page, "Say hello to a friend.", "Hello, my dear friend!")
     write_rubric(page, "Is the greeting warm?")
+    watch_feedback(page)
     press(page, "Judge")
-    expect(page.locator(".assay-pass .assay-text")).not_to_be_empty()  # the feedback streams in
     expect(verdict(page)).to_contain_text("of 5", timeout=60_000)
+    assert page.evaluate("feedbackShown.size"), "no feedback streamed in before the verdict stood"
     expect(page.locator("#verdict-chart .js-plotly-plot, #verdict-chart svg").first).to_be_visible()
     said = int(verdict(page).locator(".assay-verdict-value").inner_text())
     mine = 5 if said != 5 else 2
