@@ -320,6 +320,8 @@ class _JudgePage:
         }
         if state.phase is RunPhase.DONE and state.verdict_id is not None:
             settled |= self._verdict(state.verdict_id, from_store=state.from_store)
+        else:
+            settled[self.run_id] = ""
         yield settled
 
     def _verdict(self, verdict_id: int, *, from_store: bool) -> Update:
@@ -353,6 +355,8 @@ class _JudgePage:
             yield self._verdict(run.state.verdict_id, from_store=run.state.from_store)
         elif verdict_id:
             yield self._verdict(int(verdict_id), from_store=True)
+        elif run_id and run is None:
+            yield {self.run_id: "", self.result: progress.interrupted()}
         else:
             yield {self.anew: False}  # a generator that yields nothing empties every output
 

@@ -53,6 +53,13 @@ def no_verdict_yet() -> str:
     )
 
 
+def interrupted() -> str:
+    return (
+        "<div class='assay-notice' role='status'>Assay was restarted while it was judging this. Press the button to go "
+        "on: whatever had been read by then was kept.</div>"
+    )
+
+
 def run_progress(state: RunState) -> str:
     """What is being written right now; after a cancel or a failure, what there was by then."""
     done = sum(one.reading is not None for one in state.passes)

@@ -41,8 +41,8 @@ class App:
             return connection.execute(query, values).fetchall()
 
 
-def start(home: Path, model: Path | str, *options: str) -> App:
-    port = free_port()
+def start(home: Path, model: Path | str, *options: str, port: int | None = None) -> App:
+    port = port or free_port()
     command = [sys.executable, "launch.py", "--home", home, "--port", str(port), "--model", model, "--no-browser"]
     with (home.parent / "app.log").open("ab") as log:
         process = subprocess.Popen([*command, *options], cwd=ROOT, stdout=log, stderr=log, env=dict(os.environ))
@@ -262,6 +262,36 @@ def test_a_refresh_in_the_middle_finds_the_run_again(page: Page, app: App) -> No
     expect(verdict(page)).to_be_visible(timeout=90_000)
     assert len(app.rows("select 1 from verdicts v join items i on i.id = v.item_id where instruction = ?",
                         "Go on while I look away.")) == 1  # fmt: skip
+
+
+def test_kill_9_in_mid_verdict_loses_nothing_and_makes_nothing_up(
+    page: Page, tiny_model: Path, tmp_path: Path
+) -> None:
+    port, options = free_port(), ("--max-new-tokens", "256", *WORDY)
+    app = start(tmp_path / "home", tiny_model, *options, port=port)
+    visit(page, app)
+    write(page, "Which is kinder?", *(f"Please, come in, all {count} of you." for count in range(2, 7)))
+    choose_rubric(page, "Tone")
+    press(page, "Rank 5 responses")
+    expect(page.locator("#verdict")).to_contain_text(re.compile(r" [1-9]\d* of 25 readings"), timeout=90_000)
+    app.process.kill()
+    app.process.wait(20)
+    kept = app.rows("select id, raw_text from readings order by id")
+    assert 0 < len(kept) < 25
+    assert app.rows("select count(*) from verdicts") == [(0,)]
+
+    app = start(tmp_path / "home", tiny_model, *options, port=port)
+    visit(page, app)
+    expect(page.locator("#verdict")).to_contain_text("Assay was restarted while it was judging this")
+    expect(page.get_by_label("Instruction", exact=True)).to_have_value("Which is kinder?")
+    expect(response_box(page, 4)).to_have_value("Please, come in, all 6 of you.")
+    press(page, "Rank 5 responses")
+    expect(verdict(page)).to_be_visible(timeout=90_000)
+    assert app.rows("select count(*) from verdicts") == [(1,)]
+    readings = app.rows("select id, raw_text from readings order by id")
+    assert readings[: len(kept)] == kept, "what was read before the kill was asked again or changed"
+    assert len(readings) == 25
+    stop(app)
 
 
 def test_hostile_text_is_shown_as_text_runs_nothing_and_is_stored_as_it_is(page: Page, app: App) -> None:
