@@ -1,18 +1,25 @@
 """Who writes the feedback of a data set: a strong model behind an endpoint, or a judge of this store."""
 
-import random
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, Self
 
 import httpx2
 
+from backend.endpoint import (
+    LONGEST_WAIT_SECONDS,
+    UNAUTHORISED,
+    backoff,
+    checked_address,
+    checked_key,
+    excerpt,
+    is_busy,
+    retry_after,
+)
 from backend.engines.base import ReadingDone
-from backend.errors import EngineError, InvalidInputError, PromptTooLongError, QuestionRefusedError, TeacherError
+from backend.errors import EngineError, PromptTooLongError, QuestionRefusedError, TeacherError
 from backend.prompts import RESULT_MARKER
 from backend.serving import Serving
 from backend.types import SCORES, Item, Rubric, Sampling
@@ -22,7 +29,6 @@ KEY_VARIABLE = "ASSAY_TEACHER_KEY"
 TIMEOUT_SECONDS = 180.0
 TRIES = 6
 """How often one request is sent while the endpoint is busy or out of reach."""
-LONGEST_WAIT_SECONDS = 120.0
 MAX_NEW_TOKENS = 1024
 
 _SYSTEM = "You write the feedback that a judge of texts learns from. You are fair, exact, and follow the criterion."
@@ -37,7 +43,6 @@ _CLOSE = (
     f"or that you were told which is better. Then write {RESULT_MARKER} {{winner}} and nothing behind it."
 )
 _REFUSED = (400, 413, 422)
-_UNAUTHORISED = (401, 403)
 
 
 @dataclass(frozen=True)
@@ -110,9 +115,10 @@ class EndpointTeacher:
         tries: int = TRIES,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._address = _checked_address(base_url)
+        address = checked_address(base_url, option="--teacher-url", key_variable=KEY_VARIABLE)
+        self._address = f"{address}/chat/completions"
         self._model = model
-        self._key = _checked_key(key)
+        self._key = checked_key(key, variable=KEY_VARIABLE)
         self._tries = tries
         self._sleep = sleep
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
@@ -135,7 +141,7 @@ class EndpointTeacher:
             try:
                 return self._post_once(body)
             except _BusyError as busy:
-                wait = _backoff(number) if busy.retry_after is None else busy.retry_after
+                wait = backoff(number) if busy.retry_after is None else busy.retry_after
                 if number == self._tries or wait > LONGEST_WAIT_SECONDS:
                     raise
                 self._sleep(wait)
@@ -149,11 +155,11 @@ class EndpointTeacher:
                 f"The teacher at {self._address} can't be reached: {type(error).__name__}, {error}. Start it, or check "
                 "--teacher-url, and run the command again: it goes on where it stopped."
             ) from error
-        if response.status_code == 429 or response.status_code >= 500:
+        if is_busy(response.status_code):
             raise _BusyError(
                 f"The teacher at {self._address} is busy or broken (status {response.status_code}: "
-                f"{self._excerpt(response)}). Run the command again later: it goes on where it stopped.",
-                retry_after=_retry_after(response.headers.get("retry-after", "")),
+                f"{excerpt(response.text, self._key)}). Run the command again later: it goes on where it stopped.",
+                retry_after=retry_after(response.headers.get("retry-after", "")),
             )
         if response.status_code >= 400:
             raise self._refusal(response)
@@ -183,8 +189,8 @@ class EndpointTeacher:
         )
 
     def _refusal(self, response: httpx2.Response) -> TeacherError:
-        said = f"status {response.status_code}: {self._excerpt(response)}"
-        if response.status_code in _UNAUTHORISED:
+        said = f"status {response.status_code}: {excerpt(response.text, self._key)}"
+        if response.status_code in UNAUTHORISED:
             state = "was not accepted" if self._key else "is not set"
             return TeacherError(
                 f"The teacher at {self._address} wants a key ({said}). {KEY_VARIABLE} {state}: put the right key "
@@ -199,16 +205,9 @@ class EndpointTeacher:
 
     def _not_an_answer(self, response: httpx2.Response) -> TeacherError:
         return TeacherError(
-            f"What {self._address} sent is not JSON: {self._excerpt(response)}. Check --teacher-url; it usually "
-            "ends in /v1."
+            f"What {self._address} sent is not JSON: {excerpt(response.text, self._key)}. Check --teacher-url; it "
+            "usually ends in /v1."
         )
-
-    def _excerpt(self, response: httpx2.Response) -> str:
-        """The beginning of what it said, without the key, which some endpoints repeat."""
-        text = " ".join(response.text.split())
-        if self._key:
-            text = text.replace(self._key, "(the key)")
-        return text[:200] or "no text"
 
 
 class JudgeTeacher:
@@ -252,48 +251,6 @@ class _BusyError(TeacherError):
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-
-
-def _checked_address(base_url: str) -> str:
-    """Where chat completions are posted. Raises InvalidInputError for anything but a plain http(s) address."""
-    try:
-        url = httpx2.URL(base_url.strip())
-    except httpx2.InvalidURL as error:
-        raise InvalidInputError(f"--teacher-url is {base_url!r}, which is no address: {error}.") from error
-    if url.userinfo:
-        raise InvalidInputError(f"--teacher-url has a user or a password in it. Put the key in {KEY_VARIABLE} instead.")
-    if url.scheme not in ("http", "https") or not url.host:
-        raise InvalidInputError(
-            f"--teacher-url is {base_url!r}; it must be an address such as http://127.0.0.1:8000/v1."
-        )
-    return str(url).rstrip("/") + "/chat/completions"
-
-
-def _checked_key(key: str | None) -> str | None:
-    """The key without blanks around it. Raises InvalidInputError, which does not show it, if no header can hold it."""
-    key = (key or "").strip()
-    if not key.isascii() or not key.isprintable():
-        raise InvalidInputError(f"The key in {KEY_VARIABLE} has characters that no key has. Copy it again.")
-    return key or None
-
-
-def _retry_after(said: str) -> float | None:
-    """Seconds to wait by a Retry-After header, which has seconds or a date (RFC 9110, 10.2.3)."""
-    if said.strip().isdecimal():
-        return float(said)
-    try:
-        until = parsedate_to_datetime(said)
-    except ValueError:
-        return None
-    if until.tzinfo is None:
-        until = until.replace(tzinfo=UTC)
-    return max(0.0, (until - datetime.now(UTC)).total_seconds())
-
-
-def _backoff(number: int) -> float:
-    """About 1, 2, 4 ... seconds after try 1, 2, 3 ..., half of it by chance, so that many askers spread out."""
-    longest = min(2.0 ** (number - 1), 60.0)
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311
 
 
 def _count(usage: Any, name: str) -> int | None:

@@ -10,13 +10,14 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from backend.endpoint import LONGEST_WAIT_SECONDS
 from backend.engines.base import EngineEvent, EngineInfo, FeedbackDelta, ReadingDone
 from backend.engines.transformers import TransformersEngine
 from backend.errors import InvalidInputError, NotReadyError, QuestionRefusedError, TeacherError
 from backend.models import ModelFiles
 from backend.prompts import AssayFormat, Prompt
 from backend.serving import Served, Serving
-from backend.teachers import LONGEST_WAIT_SECONDS, EndpointTeacher, JudgeTeacher, PairQuestion
+from backend.teachers import EndpointTeacher, JudgeTeacher, PairQuestion
 from backend.types import Finish, Item, Reading, Rubric, Sampling, Status
 from tests.conftest import free_port
 from tests.endpoint import Endpoint, Reply, completion
