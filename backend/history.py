@@ -12,14 +12,16 @@ from sqlalchemy import ColumnElement
 from backend.agreement import ScoreAgreement, Share, WinnerAgreement, compare_scores, compare_winners, share
 from backend.errors import InvalidInputError, NotFoundError
 from backend.labels import LabelView, label_opinion, trail
+from backend.readings import reading_of
 from backend.results import Opinion, Result, ranked_words, ranking_of
 from backend.rubrics import rubric_of
 from backend.types import (
-    Finish,
     Item,
     Maker,
     Mode,
     PairVerdict,
+    ParsedPair,
+    ParsedScore,
     Reading,
     Rubric,
     Sampling,
@@ -370,17 +372,7 @@ def _reading(part: models.VerdictReading) -> ReadingDetail:
         attempt=row.attempt,
         created_at=row.created_at,
         prompt_digest=row.prompt_digest,
-        reading=Reading(
-            status=Status(row.status),
-            feedback=row.feedback,
-            raw_text=row.raw_text,
-            results=tuple(row.results),
-            probabilities=None if row.probabilities is None else tuple(row.probabilities),
-            finish=Finish(row.finish),
-            prompt_tokens=row.prompt_tokens,
-            new_tokens=row.new_tokens,
-            seconds=row.seconds,
-        ),
+        reading=reading_of(row),
     )
 
 
@@ -389,6 +381,10 @@ def _result(verdict: models.Verdict, readings: tuple[ReadingDetail, ...]) -> Res
         return None
     row: Any = verdict  # which columns are filled follows from the mode, more than types can say
     match verdict.mode:
+        case Mode.DIRECT if row.expected_score is None:
+            return ParsedScore(row.score)
+        case Mode.PAIRWISE if row.p_a is None:
+            return ParsedPair(row.winner, row.order_sensitive)
         case Mode.DIRECT:
             return ScoreVerdict(
                 score=row.score,

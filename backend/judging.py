@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from backend.engines.base import FeedbackDelta, ReadingDone
 from backend.errors import SHOWN, CancelledError
 from backend.prompts import Prompt, PromptFormat
-from backend.ranking import Comparison, pair_verdict, ranking_verdict, score_verdict
+from backend.ranking import Comparison, pair_verdict, ranking_verdict, score_verdict, shares_of
 from backend.readings import added, certain, judge_row_id, keep_reading, reading_of
 from backend.rubrics import version_for
 from backend.serving import Served, Serving
@@ -290,20 +290,24 @@ def _from_store(asked: Pass, row: rows.Reading) -> PassState:
 def _verdict(item: Item, asked: Sequence[Pass], readings: Sequence[Reading]) -> rows.Verdict:
     """The verdict that the readings make; unparsed, with nothing made up, where one of them has no result."""
     verdict = rows.Verdict(mode=item.mode, status=Status.READ)
-    if any(reading.probabilities is None for reading in readings):
+    given = [shares_of(reading.results, reading.probabilities, reading.parsed) for reading in readings]
+    by_pass = {one: shares for one, shares in zip(asked, given, strict=True) if shares is not None}
+    if len(by_pass) < len(asked):
         verdict.status = Status.UNPARSED
         return verdict
-    by_pass = {one: reading.probabilities or () for one, reading in zip(asked, readings, strict=True)}
+    distributions = all(reading.probabilities is not None for reading in readings)
     match item.mode:
         case Mode.DIRECT:
             score = score_verdict(by_pass[Pass(0)])
-            verdict.score, verdict.expected_score = score.score, score.expected
-            verdict.confidence = score.confidence
+            verdict.score = score.score
+            if distributions:
+                verdict.expected_score, verdict.confidence = score.expected, score.confidence
         case Mode.PAIRWISE:
             pair = pair_verdict(by_pass[Pass(0, 1)][0], by_pass[Pass(1, 0)][1])
-            verdict.winner, verdict.p_a, verdict.confidence = pair.winner, pair.p_a, pair.confidence
-            verdict.p_a_first, verdict.p_a_second = pair.p_a_first, pair.p_a_second
-            verdict.order_sensitive, verdict.tie_margin = pair.order_sensitive, pair.margin
+            verdict.winner, verdict.order_sensitive, verdict.tie_margin = pair.winner, pair.order_sensitive, pair.margin
+            if distributions:
+                verdict.p_a, verdict.confidence = pair.p_a, pair.confidence
+                verdict.p_a_first, verdict.p_a_second = pair.p_a_first, pair.p_a_second
         case Mode.RANKING:
             comparisons = [
                 Comparison(one.first, one.second, p[0]) for one, p in by_pass.items() if one.second is not None

@@ -25,7 +25,7 @@ from backend.engines.base import ReadingDone
 from backend.errors import CancelledError, NotFoundError, PromptTooLongError
 from backend.formats import prompt_format
 from backend.prompts import Prompt, PromptFormat
-from backend.ranking import score_verdict
+from backend.ranking import score_verdict, shares_of
 from backend.readings import added, judge_row_id, keep_first_readings
 from backend.serving import Report, Served
 from backend.types import SIDES, Mode, Reading, Sampling
@@ -85,7 +85,7 @@ def measure(
     with store.write() as session:
         judge_id = judge_row_id(session, served.maker(sampling), served.model_version_id)
     with store.read() as session:
-        read = dict[str, Sequence[float] | None](queries.newest_probabilities(session, judge_id, _digests(asked)))
+        read = _stored_shares(session, judge_id, asked)
     too_long = dict[str, str]()
     missing = dict[str, Prompt]()
     for row, prompts in asked:
@@ -125,7 +125,7 @@ def recall(judge_id: int, labelled: LabelledSet, store: Store) -> Measured | Non
         if judge.format_digest != format.digest or any(metric not in stored for metric in wanted):
             return None
         asked = _asked(labelled, format)
-        read = queries.newest_probabilities(session, judge_id, _digests(asked))
+        read = _stored_shares(session, judge_id, asked)
     outcomes, unread = _outcomes(labelled, asked, read, {})
     figures = tuple(_recalled(metric, stored[metric], outcomes) for metric in wanted)
     return Measured(judge_id, labelled.name, labelled.digest, labelled.mode, outcomes, unread, figures)
@@ -143,6 +143,11 @@ def _asked(labelled: LabelledSet, format: PromptFormat) -> _Asked:
         (row, tuple(format.pairwise(row.item, row.rubric, first, second) for first, second in orders))
         for row in labelled.rows
     ]
+
+
+def _stored_shares(session: Session, judge_id: int, asked: _Asked) -> dict[str, Sequence[float] | None]:
+    said = queries.newest_readings(session, judge_id, _digests(asked))
+    return {digest: shares_of(one.results, one.probabilities, one.parsed) for digest, one in said.items()}
 
 
 def _digests(asked: _Asked) -> set[str]:
@@ -186,7 +191,10 @@ def _read_missing(
             return
         with store.write() as session:
             keep_first_readings(session, judge_id, pending)
-        read.update((digest, reading.probabilities) for digest, reading in pending.items())
+        read.update(
+            (digest, shares_of(reading.results, reading.probabilities, reading.parsed))
+            for digest, reading in pending.items()
+        )
         progress.advance(len(pending))
         pending.clear()
 

@@ -21,6 +21,15 @@ class Comparison:
     p_first: float
 
 
+def shares_of(
+    results: Sequence[str], probabilities: Sequence[float] | None, parsed: str | None
+) -> Sequence[float] | None:
+    """A reading's probabilities; of a result that was parsed, all for this result; None where there is no result."""
+    if probabilities is not None or parsed is None:
+        return probabilities
+    return [float(result == parsed) for result in results]
+
+
 def score_verdict(probabilities: Sequence[float]) -> ScoreVerdict:
     """From the probabilities of the scores 1..5. The score is the most probable, the lower of two equal ones."""
     best = max(range(len(SCORES)), key=lambda i: probabilities[i])

@@ -64,6 +64,7 @@ def reading_of(row: rows.Reading) -> Reading:
         prompt_tokens=row.prompt_tokens,
         new_tokens=row.new_tokens,
         seconds=row.seconds,
+        parsed=row.parsed,
     )
 
 
@@ -96,4 +97,5 @@ def _row(judge_id: int, prompt_digest: str, attempt: int, reading: Reading) -> r
         prompt_tokens=reading.prompt_tokens,
         new_tokens=reading.new_tokens,
         seconds=reading.seconds,
+        parsed=reading.parsed,
     )

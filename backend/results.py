@@ -6,9 +6,17 @@ from itertools import pairwise
 from typing import Any
 
 from backend.errors import InvalidInputError
-from backend.types import PairVerdict, RankedResponse, RankingVerdict, ScoreVerdict, letter
+from backend.types import (
+    PairVerdict,
+    ParsedPair,
+    ParsedScore,
+    RankedResponse,
+    RankingVerdict,
+    ScoreVerdict,
+    letter,
+)
 
-Result = ScoreVerdict | PairVerdict | RankingVerdict
+Result = ScoreVerdict | PairVerdict | RankingVerdict | ParsedScore | ParsedPair
 
 ORDER_SIGN = " > "
 EQUAL_SIGN = " = "
@@ -38,9 +46,9 @@ class Opinion:
 def opinion_of(result: Result) -> Opinion:
     """A verdict's result without its numbers."""
     match result:
-        case ScoreVerdict():
+        case ScoreVerdict() | ParsedScore():
             return Opinion(score=result.score)
-        case PairVerdict():
+        case PairVerdict() | ParsedPair():
             return Opinion(winner=result.winner)
         case RankingVerdict():
             return Opinion(order=result.order)

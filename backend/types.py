@@ -186,6 +186,7 @@ class Finish(StrEnum):
     MARKER = "marker"
     END_OF_TURN = "end_of_turn"
     TOKEN_LIMIT = "token_limit"
+    LOOP = "loop"
     NOT_ASKED = "not_asked"
 
 
@@ -202,6 +203,7 @@ class Reading:
 
     results: what was allowed, e.g. ("1", ..., "5"). probabilities: one for each result, summing to 1,
     or None where the engine exposes none. seconds: wall time of this pass, in a batch its own share.
+    parsed: the result as the judge's text names it, where there are no probabilities to read it from.
     """
 
     status: Status
@@ -213,12 +215,13 @@ class Reading:
     prompt_tokens: int
     new_tokens: int
     seconds: float
+    parsed: str | None = None
 
     @property
     def result(self) -> str | None:
-        """The most probable result; the first of them where two are exactly equal."""
+        """The most probable result, the first of them where two are exactly equal; else the one that was parsed."""
         if self.probabilities is None:
-            return None
+            return self.parsed
         return self.results[max(range(len(self.results)), key=lambda i: self.probabilities[i])]  # type: ignore[index]
 
 
@@ -254,6 +257,24 @@ class PairVerdict:
     @property
     def confidence(self) -> float:
         return max(self.p_a, 1 - self.p_a)
+
+
+@dataclass(frozen=True)
+class ParsedScore:
+    """A direct assessment by an engine that gives no probabilities. score: 1..5, as the judge's text names it."""
+
+    score: int
+
+
+@dataclass(frozen=True)
+class ParsedPair:
+    """A pairwise ranking by an engine that gives no probabilities, judged in both orders.
+
+    winner: "A", "B", or "tie" where the two orders name different winners; order_sensitive says the same.
+    """
+
+    winner: str
+    order_sensitive: bool
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What measuring looks up: what a judge has read of a set's prompts, and its measurements."""
 
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -11,18 +12,24 @@ AT_ONCE = 500
 """Digests in one query; both databases bound the number of a query's parameters."""
 
 
-def newest_probabilities(
-    session: Session, judge_id: int, prompt_digests: Collection[str]
-) -> dict[str, list[float] | None]:
-    """The results' probabilities by the judge's newest reading of each prompt it has read; None where it gave none."""
-    digests, found = list(prompt_digests), dict[str, list[float] | None]()
+class Said(NamedTuple):
+    """What a reading says of the results, as columns of its row."""
+
+    results: list[str]
+    probabilities: list[float] | None
+    parsed: str | None
+
+
+def newest_readings(session: Session, judge_id: int, prompt_digests: Collection[str]) -> dict[str, Said]:
+    """What the judge's newest reading of each prompt that it has read says, by the prompts' digests."""
+    digests, found = list(prompt_digests), dict[str, Said]()
     for start in range(0, len(digests), AT_ONCE):
         readings = session.execute(
-            select(Reading.prompt_digest, Reading.probabilities)
+            select(Reading.prompt_digest, Reading.results, Reading.probabilities, Reading.parsed)
             .where(Reading.judge_id == judge_id, Reading.prompt_digest.in_(digests[start : start + AT_ONCE]))
             .order_by(Reading.attempt)
         )
-        found.update((digest, probabilities) for digest, probabilities in readings)
+        found.update((digest, Said(*said)) for digest, *said in readings)
     return found
 
 

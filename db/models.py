@@ -113,7 +113,7 @@ class ModelVersion(Base):
     digest: Mapped[str] = mapped_column(String(64), unique=True)
     name: Mapped[str] = mapped_column(String(300), index=True)
     kind: Mapped[str] = mapped_column(String(20))
-    """base, expert, merge, external, or live: a merge that is only in memory."""
+    """base, expert, merge, external, live: a merge that is only in memory, or endpoint: served by somebody else."""
     trained_on: Mapped[str | None] = mapped_column(String(20))
     """Of an expert: direct, pairwise, or joint."""
     path: Mapped[str]
@@ -232,6 +232,8 @@ class Reading(Base):
     status: Mapped[str] = mapped_column(String(20))
     results: Mapped[list[Any]]
     probabilities: Mapped[list[Any] | None]
+    parsed: Mapped[str | None] = mapped_column(String(5))
+    """The result that the text names, where the engine gave no probabilities."""
     feedback: Mapped[str]
     raw_text: Mapped[str]
     finish: Mapped[str] = mapped_column(String(20))

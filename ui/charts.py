@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from backend.agreement import Matrix
 from backend.results import Result, best_to_worst
-from backend.types import SCORES, SIDES, PairVerdict, RankedResponse, ScoreVerdict, letter
+from backend.types import SCORES, SIDES, PairVerdict, ParsedPair, ParsedScore, RankedResponse, ScoreVerdict, letter
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -28,7 +28,7 @@ def verdict(result: Result | None) -> Figure | None:
             return distribution(SCORES, distribution_, str(result.score))
         case PairVerdict():
             return distribution(SIDES, (result.p_a, 1 - result.p_a), result.winner)
-        case None | ScoreVerdict():
+        case None | ScoreVerdict() | ParsedScore() | ParsedPair():
             return None
         case _:
             return ranking(result.ranked)

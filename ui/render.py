@@ -9,7 +9,18 @@ from backend.agreement import Kappa, ScoreAgreement, Share
 from backend.history import Comparison, HistoryPage, HistoryRow, ReadingDetail, VerdictDetail
 from backend.labels import AGREE, LabelView
 from backend.results import best_to_worst, result_words
-from backend.types import SCORES, Finish, Mode, PairVerdict, RankingVerdict, Rubric, ScoreVerdict, letter
+from backend.types import (
+    SCORES,
+    Finish,
+    Mode,
+    PairVerdict,
+    ParsedPair,
+    ParsedScore,
+    RankingVerdict,
+    Rubric,
+    ScoreVerdict,
+    letter,
+)
 from ui.shell import escape
 
 MODE_NAMES = {Mode.DIRECT: "Score", Mode.PAIRWISE: "Pair", Mode.RANKING: "Ranking"}
@@ -24,8 +35,12 @@ OPEN_READINGS = 2
 """More feedbacks than this are folded, so that a ranking's dozens don't bury what follows."""
 FINISH_NOTES = {
     Finish.TOKEN_LIMIT: "The feedback was cut at the limit of tokens.",
+    Finish.LOOP: "The feedback began to say the same over and over; it was stopped there.",
     Finish.END_OF_TURN: "The judge ended its feedback without naming a result.",
 }
+NO_DISTRIBUTION = (
+    "<p>There is no distribution: the engine gives no probabilities, so the result was read from the judge's text.</p>"
+)
 
 
 # Verdicts
@@ -34,8 +49,12 @@ FINISH_NOTES = {
 def verdict_card(detail: VerdictDetail, *, from_store: bool = False) -> str:
     """The verdict large, what stands behind it, and who said it. from_store: it had been judged before."""
     match detail.result:
+        case ParsedScore() as result:
+            head, body = _score_head(result.score), NO_DISTRIBUTION
+        case ParsedPair() as result:
+            head, body = _winner_head(result.winner), NO_DISTRIBUTION
         case ScoreVerdict() as result:
-            head = f"<span class='assay-verdict-value'>{result.score}</span> <span>of 5</span>"
+            head = _score_head(result.score)
             body = _facts(
                 [
                     ("Expected score", f"{result.expected:.2f}"),
@@ -43,9 +62,7 @@ def verdict_card(detail: VerdictDetail, *, from_store: bool = False) -> str:
                 ]
             )
         case PairVerdict() as result:
-            words = "Tie" if result.winner == "tie" else result.winner
-            after = "" if result.winner == "tie" else " <span>is better</span>"
-            head = f"<span class='assay-verdict-value'>{words}</span>{after}"
+            head = _winner_head(result.winner)
             body = _facts(
                 [
                     ("Confidence", _percent(result.confidence)),
@@ -56,6 +73,8 @@ def verdict_card(detail: VerdictDetail, *, from_store: bool = False) -> str:
         case RankingVerdict() as result:
             head = f"<span class='assay-verdict-value'>{escape(result_words(result))}</span>"
             body = _ranking_table(result)
+            if any(reading.reading.probabilities is None for reading in detail.readings):
+                body += NO_DISTRIBUTION
         case None:
             head = "<span class='assay-verdict-none'>No result could be read</span>"
             body = "<p>What the judge wrote is kept below. No score was made up for it.</p>"
@@ -63,6 +82,16 @@ def verdict_card(detail: VerdictDetail, *, from_store: bool = False) -> str:
         f"<section class='assay-verdict' aria-label='Verdict {detail.id}'>"
         f"<p class='assay-verdict-head'>{head}</p>{_badges(detail, from_store)}{body}{_signature(detail)}</section>"
     )
+
+
+def _score_head(score: int) -> str:
+    return f"<span class='assay-verdict-value'>{score}</span> <span>of 5</span>"
+
+
+def _winner_head(winner: str) -> str:
+    if winner == "tie":
+        return "<span class='assay-verdict-value'>Tie</span>"
+    return f"<span class='assay-verdict-value'>{winner}</span> <span>is better</span>"
 
 
 def verdict_details(detail: VerdictDetail) -> str:
