@@ -24,6 +24,10 @@ class _Judged:
     verdicts: dict[int, Verdict] = field(default_factory=dict)
 
 
+_CUT_OFF = (Finish.TOKEN_LIMIT, Finish.LOOP)
+"""Feedback that ends so has no end that could be learned."""
+
+
 def own_rows(store: Store) -> Loaded:
     """A row for each item and rubric that somebody's label stands on.
 
@@ -66,7 +70,7 @@ def _feedback(judged: _Judged, said: Sequence[str]) -> str | None:
             continue
         for part in verdict.readings:
             reading = part.reading
-            if part.first == 0 and reading.finish != Finish.TOKEN_LIMIT and reading.probabilities is not None:
+            if part.first == 0 and reading.finish not in _CUT_OFF and reading.probabilities is not None:
                 best = max(range(len(reading.results)), key=reading.probabilities.__getitem__)
                 if reading.results[best] == result and reading.feedback.strip():
                     return reading.feedback

@@ -8,6 +8,7 @@ MOST_MISSING_BYTES = 3
 LOOP_TIMES = 3
 LOOP_CHARACTERS = 80
 LOOP_PROBE = 24
+SENTENCE_ENDS = ".!?\n"
 """Feedback loops when its end is one passage LOOP_TIMES over, LOOP_CHARACTERS long in all. The last LOOP_PROBE
 characters find the passage: where they stood before tells how long it is."""
 
@@ -85,12 +86,16 @@ class FeedbackReader:
 
     @staticmethod
     def _loop(text: str) -> int | None:
-        """Where the second of the passages begins that the text's end is made of, if it is one passage over and over."""
+        """Where the text ends without its loop, if its end is one passage over and over: behind the passage's
+        last sentence that was whole the first time, or behind the passage."""
         probe = text[-LOOP_PROBE:]
         before = text.rfind(probe, 0, -1)
         if len(text) < LOOP_CHARACTERS or before < 0:
             return None
         period = len(text) - len(probe) - before
         times = max(LOOP_TIMES, -(-LOOP_CHARACTERS // period))
-        looping = len(text) >= times * period and text.endswith(text[-period:] * times)
-        return len(text) - (times - 1) * period if looping else None
+        begin = len(text) - times * period
+        if begin < 0 or not text.endswith(text[-period:] * times):
+            return None
+        whole = max(text.rfind(end, begin, begin + period) for end in SENTENCE_ENDS)
+        return begin + period if whole < 0 else whole + 1

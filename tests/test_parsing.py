@@ -59,3 +59,54 @@ def test_bytes_that_never_become_a_character_are_shown_in_the_end() -> None:
     reader = FeedbackReader(MARKER)
     assert reader.feed("\ufffd" * 3) == ""
     assert reader.feed("\ufffd" * 5) == "\ufffd" * 2
+
+
+LONG = "A sentence that is rather long, as people write them when nobody stops them at all. "
+SAME = "It is not a detailed answer. "
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Clear. " + SAME * 9, "Clear. It is not a detailed answer."),
+        ("No. " + "2" * 300, "No. 2"),
+        ("No. " + "1234567890" * 30, "No. 1234567890"),
+        (LONG * 9, LONG.strip()),
+    ],
+)
+def test_feedback_that_goes_round_in_a_loop_ends_before_it_repeats_itself(text: str, kept: str) -> None:
+    reader = FeedbackReader(MARKER)
+    read = 0
+    while reader.loops_at is None:
+        read += 5
+        assert read < len(text), "the loop was not seen"
+        reader.feed(text[:read])
+    reader.finish()
+    # a loop has no beginning of its own: digits may end anywhere in the second round, sentences are whole
+    assert reader.feedback == kept or (kept[-1].isdigit() and reader.feedback[: len(kept)] == kept)
+    assert len(reader.feedback) <= len(kept) + 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Yes, yes, yes, it is good, good, good.",
+        "It is clear. It is polite. It is short. It is clear. It is polite. It is complete.",
+        "| a | b |\n| --- | --- |\n| 1 | 2 |\n",
+        "The first is better. " * 2 + "The second is not.",
+        "\n" * 40,
+    ],
+)
+def test_ordinary_repetition_is_no_loop(text: str) -> None:
+    reader = FeedbackReader(MARKER)
+    for end in range(1, len(text) + 1):
+        reader.feed(text[:end])
+        assert reader.loops_at is None
+    assert reader.feedback == text.strip()
+
+
+def test_a_marker_behind_repetition_counts() -> None:
+    reader = FeedbackReader(MARKER)
+    reader.feed(SAME * 2 + "[RESULT] 2")
+    assert reader.feedback == (SAME * 2).strip()
+    assert reader.loops_at is None

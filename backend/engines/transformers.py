@@ -178,7 +178,7 @@ class TransformersEngine:
         if rest:
             yield FeedbackDelta(row.index, rest)
         started = time.monotonic()
-        kept, between = self._before_marker(row)
+        kept, between = self._before_result(row)
         tokens = self._tokenizer.result_tokens(between + row.prompt.marker, row.prompt.results)
         ids = [*row.prompt_ids, *kept, *tokens.forced]
         reusable = min(row.cached, len(row.prompt_ids) + len(kept))
@@ -186,16 +186,16 @@ class TransformersEngine:
         row.seconds += time.monotonic() - started
         yield ReadingDone(row.index, self._reading(row, logits, tokens, finish))
 
-    def _before_marker(self, row: "_Row") -> tuple[list[int], str]:
-        """The written tokens that end before the marker, and the text between them and the marker."""
-        if row.reader.marker_at is None:
-            text = row.reader.text
-            return row.written, " " if text and not text[-1].isspace() else ""
-        before = row.reader.text[: row.reader.marker_at]
+    def _before_result(self, row: "_Row") -> tuple[list[int], str]:
+        """The written tokens of the feedback alone, and the text between them and the result marker."""
+        before = row.reader.text[: row.reader.end]
         kept = list(row.written)
         while kept and not before.startswith(self._tokenizer.decode(kept)):
             kept.pop()
-        return kept, before[len(self._tokenizer.decode(kept)) :]
+        between = before[len(self._tokenizer.decode(kept)) :]
+        if row.reader.marker_at is None and before and not before[-1].isspace():
+            between += " "
+        return kept, between
 
     def _reading(self, row: "_Row", logits: torch.Tensor, tokens: ResultTokens, finish: Finish) -> Reading:
         probabilities = torch.softmax(logits[list(tokens.choices)].float(), dim=-1).tolist()
@@ -321,6 +321,8 @@ class _Row:
             return Finish.MARKER
         if self.generated[-1] in self.end_tokens:
             return Finish.END_OF_TURN
+        if self.reader.loops_at is not None:
+            return Finish.LOOP
         return Finish.TOKEN_LIMIT if len(self.generated) >= limit else None
 
 

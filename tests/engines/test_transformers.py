@@ -205,7 +205,8 @@ def test_a_cancel_in_the_middle_of_a_prompt_or_a_feedback_stops_at_once(
 
 def test_a_cancel_from_another_thread_ends_a_long_feedback(engine: TransformersEngine) -> None:
     cancel = threading.Event()
-    events = engine.read([FORMAT.direct(ITEM, RUBRIC, 0)], Sampling(max_new_tokens=3500), cancel)
+    endless = Sampling(max_new_tokens=3500, temperature=1)
+    events = engine.read([FORMAT.direct(ITEM, RUBRIC, 0)], endless, cancel)
     next(events)
     threading.Timer(0.2, cancel.set).start()
     began = time.monotonic()
@@ -349,3 +350,18 @@ def test_weights_that_are_not_numbers_are_an_error_and_no_verdict(tiny_model: Pa
 def test_a_device_that_is_not_there_is_named(tiny_model: Path) -> None:
     with pytest.raises(SettingsError, match="'mps'"):
         TransformersEngine(tiny_model, device="mps")
+
+
+def test_feedback_that_loops_is_stopped_and_judged_without_the_loop(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt = FORMAT.direct(ITEM, RUBRIC, 0)
+    make_it_write(engine, monkeypatch, "The answer is short. " * 40)
+    (looping,) = readings(engine, [prompt], Sampling(max_new_tokens=400))
+    assert looping.finish is Finish.LOOP
+    assert looping.feedback == "The answer is short."
+    assert looping.raw_text.count("short") >= 3, "what was written is kept whole"
+    make_it_write(engine, monkeypatch, "The answer is short. [RESULT] 1")
+    (plain,) = readings(engine, [prompt], Sampling(max_new_tokens=400))
+    assert plain.finish is Finish.MARKER
+    assert looping.probabilities == pytest.approx(plain.probabilities, abs=1e-4)
