@@ -482,6 +482,24 @@ def test_deleting_twice_is_told_and_an_unknown_model_too(registry: Registry, use
         registry.remove(99, user_id)
 
 
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_a_model_that_an_open_job_names_is_not_deleted_before_the_job_has_ended(
+    any_store: Store, home: Path, make: Callable[..., Path], user_id: int, state: str
+) -> None:
+    registry = Registry(any_store, home)
+    view = register(registry, make("expert"))
+    asked = {"sets": [{"place": "dev/x"}], "direct": {"path": view.path}}
+    with any_store.write() as session:
+        session.add(rows.Job(kind="sweep", title="Nine alphas", spec=asked, state=state, created_by_id=user_id))
+    with pytest.raises(ConflictError, match=r"expert can't be deleted: job 1 \(Nine alphas\) needs it"):
+        registry.remove(view.id, user_id)
+    assert Path(view.path).is_dir()
+    with any_store.write() as session:
+        session.get_one(rows.Job, 1).state = "done"
+    registry.remove(view.id, user_id)
+    assert not Path(view.path).exists()
+
+
 def test_a_deleted_model_that_is_registered_again_is_back(registry: Registry, tiny_model: Path, user_id: int) -> None:
     view = register(registry, tiny_model)
     registry.remove(view.id, user_id)
