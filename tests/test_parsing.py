@@ -2,7 +2,7 @@
 
 import pytest
 
-from backend.parsing import FeedbackReader
+from backend.parsing import FeedbackReader, parse_result
 
 MARKER = "[RESULT]"
 
@@ -110,3 +110,20 @@ def test_a_marker_behind_repetition_counts() -> None:
     reader.feed(SAME * 2 + "[RESULT] 2")
     assert reader.feedback == (SAME * 2).strip()
     assert reader.loops_at is None
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("Fine. [RESULT] 4", "4"),
+        ("[RESULT]\n 5 \n", "5"),
+        ("Fine. [RESULT] 7", None),
+        ("Fine. [RESULT] 4 or 5", None),
+        ("[RESULT] 4 [RESULT] 4", None),
+        ("I give it a 4.", None),
+        ("[RESULT]", None),
+        ("", None),
+    ],
+)
+def test_a_result_is_parsed_only_where_the_text_names_one_and_nothing_else(text: str, result: str | None) -> None:
+    assert parse_result(text, MARKER, ("1", "2", "3", "4", "5")) == result

@@ -24,6 +24,7 @@ from transformers.generation.logits_process import TemperatureLogitsWarper, TopP
 
 from backend.engines.base import EngineEvent, EngineInfo, FeedbackDelta, ReadingDone
 from backend.engines.tokenizer import PromptTokenizer, ResultTokens
+from backend.engines.verdict_place import before_result
 from backend.errors import (
     CancelledError,
     EngineError,
@@ -178,24 +179,13 @@ class TransformersEngine:
         if rest:
             yield FeedbackDelta(row.index, rest)
         started = time.monotonic()
-        kept, between = self._before_result(row)
+        kept, between = before_result(self._tokenizer, row.reader, row.written)
         tokens = self._tokenizer.result_tokens(between + row.prompt.marker, row.prompt.results)
         ids = [*row.prompt_ids, *kept, *tokens.forced]
         reusable = min(row.cached, len(row.prompt_ids) + len(kept))
         logits = self._prefill(cache, slot, ids, reusable)
         row.seconds += time.monotonic() - started
         yield ReadingDone(row.index, self._reading(row, logits, tokens, finish))
-
-    def _before_result(self, row: "_Row") -> tuple[list[int], str]:
-        """The written tokens of the feedback alone, and the text between them and the result marker."""
-        before = row.reader.text[: row.reader.end]
-        kept = list(row.written)
-        while kept and not before.startswith(self._tokenizer.decode(kept)):
-            kept.pop()
-        between = before[len(self._tokenizer.decode(kept)) :]
-        if row.reader.marker_at is None and before and not before[-1].isspace():
-            between += " "
-        return kept, between
 
     def _reading(self, row: "_Row", logits: torch.Tensor, tokens: ResultTokens, finish: Finish) -> Reading:
         probabilities = torch.softmax(logits[list(tokens.choices)].float(), dim=-1).tolist()
