@@ -10,7 +10,8 @@ run: $(VENV)/.run-ready
 	$(BIN)/python launch.py $(ARGS)
 
 test: check tools
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -m "not browser" --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest -m browser
 
 check: $(VENV)/.dev-ready
 	$(BIN)/ruff format --check .

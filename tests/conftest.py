@@ -13,6 +13,9 @@ import pytest
 from db.models import User
 from db.session import Store
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # one thread each: threads that wait for each other's cores cost most
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:

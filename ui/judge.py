@@ -140,7 +140,7 @@ class _JudgePage:
             )
 
     def _lay_out_buttons(self) -> None:
-        with gr.Row():
+        with gr.Row(elem_classes="assay-actions"):
             self.judge = gr.Button("Judge", variant="primary", scale=3, elem_id="judge-button")
             self.cancel = gr.Button("Cancel", variant="stop", interactive=False, scale=1, min_width=90)
         with gr.Accordion("The exact prompt", open=False):
@@ -362,12 +362,10 @@ class _JudgePage:
 
     @shown
     def _arrive(self, data: Mapping[Component, Any]) -> Update:
-        """After a refresh: as many boxes as there were. What they hold by now stays."""
+        """After a refresh: as many boxes as there were. What a fast person has opened or filled by now stays."""
         count = min(max(_number(data[self.count]) or 1, 1), MAX_RESPONSES)
-        return {
-            **self._frame(count),
-            self.reference_box: gr.update(open=bool(data[self.reference])),
-        }
+        updates: Update = {self.reference_box: gr.update(open=True) if data[self.reference] else gr.update()}
+        return updates if count == 1 else {**self._frame(count), **updates}
 
     @shown
     def _show_prompt(self, data: Mapping[Component, Any]) -> Update:
