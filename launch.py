@@ -58,6 +58,14 @@ def main(
     database_url: Annotated[str | None, _option("database_url")] = None,
     data_folder: Annotated[Path | None, _option("data_folder")] = None,
     model: Annotated[str | None, _option("model")] = None,
+    engine: Annotated[str | None, _option("engine")] = None,
+    base_url: Annotated[str | None, _option("base_url")] = None,
+    tokenizer: Annotated[Path | None, _option("tokenizer")] = None,
+    vllm_python: Annotated[Path | None, _option("vllm_python")] = None,
+    vllm_tensor_parallel: Annotated[int | None, _option("vllm_tensor_parallel")] = None,
+    vllm_quantization: Annotated[str | None, _option("vllm_quantization")] = None,
+    vllm_memory_share: Annotated[float | None, _option("vllm_memory_share")] = None,
+    vllm_max_model_len: Annotated[int | None, _option("vllm_max_model_len")] = None,
     prompt_format: Annotated[str | None, _option("prompt_format")] = None,
     device: Annotated[str | None, _option("device")] = None,
     dtype: Annotated[str | None, _option("dtype")] = None,
@@ -162,7 +170,7 @@ def wire(settings: Settings, store: "Store") -> "Services":
     library.seed()
     registry = Registry(store, home, in_use=lambda: serving.in_use())  # noqa: PLW0108 - made below
     loader = JudgeLoader(settings, registry)
-    serving = Serving(loader.first)
+    serving = Serving(loader.first, loader.available)
     activating = Activating(registry, serving, loader)
     sweeps = Sweeps(store, registry, home, settings.sets_folder, device=settings.device)
     handlers = {

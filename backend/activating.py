@@ -21,9 +21,10 @@ class Activating:
     def start(self, model_version_id: int, user_id: int) -> str:
         """Begin to put the model into service, and say so in a sentence.
 
-        Raises ConflictError if it serves already or another one is on its way, ModelFilesError if its files are
-        not there, NotFoundError and StoreError.
+        Raises ConflictError if it serves already, another one is on its way, or an endpoint serves; ModelFilesError
+        if its files are not there, NotFoundError and StoreError.
         """
+        self._loader.require_own_models()
         view = self._registry.get(model_version_id)
         served = self._serving.served
         if served is not None and served.model_version_id == view.id:

@@ -28,6 +28,28 @@ class Settings(BaseSettings):
     model: str = Field(
         "starter", description="The judge's model: starter, starter-base, a local folder, or a hub name."
     )
+    engine: Literal["auto", "transformers", "vllm", "openai"] = Field(
+        "auto", description="What runs the model. auto: vLLM where it and a CUDA GPU are there, else transformers."
+    )
+    base_url: str | None = Field(
+        None, description="Address of an OpenAI-compatible endpoint to judge with, such as http://127.0.0.1:8000/v1."
+    )
+    tokenizer: Path | None = Field(
+        None, description="Folder with the tokenizer of the endpoint's model; a verdict's distribution needs it."
+    )
+    vllm_python: Path | None = Field(
+        None, description="The Python of an environment that has vLLM. Unset: the one that runs Assay."
+    )
+    vllm_tensor_parallel: int = Field(1, ge=1, description="Over how many GPUs vLLM spreads the model.")
+    vllm_quantization: str | None = Field(
+        None, description="vLLM's method of quantisation, such as fp8. Unset: as the model's files say."
+    )
+    vllm_memory_share: float | None = Field(
+        None, gt=0, le=1, description="Share of each GPU's memory that vLLM takes. Unset: vLLM's own default."
+    )
+    vllm_max_model_len: int | None = Field(
+        None, ge=1, description="The most tokens of prompt and answer that vLLM takes. Unset: the model's own."
+    )
     prompt_format: Literal["assay", "prometheus-2"] | None = Field(
         None, description="How the model is asked. Unset: by the model's name."
     )
@@ -81,6 +103,12 @@ def read_settings(**given: object) -> Settings:
     except InvalidInputError as error:
         raise SettingsError(f"Some settings can't be used: {error}") from error
     _require_own_address(settings.host)
+    if settings.engine == "openai" and settings.base_url is None:
+        raise SettingsError("--engine openai needs the endpoint's address. Name it with --base-url.")
+    if settings.engine in ("transformers", "vllm") and settings.base_url is not None:
+        raise SettingsError(
+            f"--base-url names an endpoint, and --engine {settings.engine} runs the model here. Leave one of them out."
+        )
     return settings
 
 

@@ -2,15 +2,19 @@
 
 import logging
 from dataclasses import replace
+from functools import cached_property
 
+from backend.choosing import Choice, choose_engine
 from backend.config import Settings
-from backend.errors import ModelError, ModelFilesError
+from backend.errors import ConflictError, ModelError, ModelFilesError
 from backend.formats import prompt_format
+from backend.memory import available_bytes
 from backend.model_views import DIGITS, ModelView, Presence
 from backend.models import ModelFiles, find_model
 from backend.registry import Registry
 from backend.serving import Report, Served
 from backend.starter_judge import prepare_starter_judge
+from backend.vllm_server import room_beside
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +32,11 @@ class JudgeLoader:
     def first(self, report: Report) -> Served:
         """The model that the settings name; else the one put into service last, or the starter where that one fails.
 
-        Raises ModelError, SettingsError and StoreError.
+        Behind an endpoint there is one model, and that one serves. Raises ModelError, EngineError, SettingsError and
+        StoreError.
         """
+        if self._choice.engine == "openai":
+            return self._endpoint_judge(report)
         active = None if "model" in self._settings.model_fields_set else self._registry.active()
         if active is None:
             return self._named(self._settings.model, report)
@@ -40,7 +47,7 @@ class JudgeLoader:
             log.warning("the model put into service last can't be loaded: %s", error)
             served = self._named(self._settings.model, report)
             note = f"It stands in for {view.name}, which was put into service last and can't be loaded: {error}"
-            return replace(served, note=f"{note} {served.note}".strip())
+            return _noted(served, note)
 
     def recorded(self, view: ModelView, report: Report) -> Served:
         """A model of the registry, if its files are the ones that were recorded. Raises as first() does."""
@@ -70,10 +77,49 @@ class JudgeLoader:
             self._registry.record(find_model(str(folder), home, prompt_format=None, report=report))
         files = find_model(str(made.judge), home, prompt_format=self._settings.prompt_format, report=report)
         self._registry.record(files, card=made.card)
-        return replace(self._loaded(files, report), note=made.note)
+        return _noted(self._loaded(files, report), made.note)
 
     def _loaded(self, files: ModelFiles, report: Report) -> Served:
-        return load_judge(files, self._registry, report, device=self._settings.device, dtype=self._settings.dtype)
+        settings, choice = self._settings, self._choice
+        if choice.vllm is None:
+            served = load_judge(files, self._registry, report, device=settings.device, dtype=settings.dtype)
+        else:
+            from backend.remote import vllm_judge
+
+            served = vllm_judge(
+                files, self._registry, settings.home_folder, report, python=choice.vllm, settings=settings
+            )
+        return _noted(served, choice.note)
+
+    def _endpoint_judge(self, report: Report) -> Served:
+        from backend.remote import endpoint_judge
+
+        return endpoint_judge(self._settings, self._registry, report)
+
+    @cached_property
+    def _choice(self) -> Choice:
+        choice = choose_engine(self._settings)
+        log.info("engine: %s (%s)", choice.engine, choice.why)
+        return choice
+
+    def available(self, device: str) -> int | None:
+        """Bytes that a second judge could have on a device beside the one that serves; None where that is unknown."""
+        if self._choice.engine == "vllm":
+            return room_beside(device, self._settings.vllm_memory_share)
+        return available_bytes(device)
+
+    def require_own_models(self) -> None:
+        """Raises ConflictError where the judge is behind an endpoint: what serves there is not for Assay to change."""
+        if self._choice.engine == "openai":
+            raise ConflictError(
+                f"This Assay judges with the model behind {self._settings.base_url}, and can't change it. Start it "
+                "without --engine openai and --base-url to put models into service."
+            )
+
+
+def _noted(served: Served, note: str) -> Served:
+    """With a further note before its own."""
+    return replace(served, note=f"{note} {served.note}".strip())
 
 
 def load_judge(files: ModelFiles, registry: Registry, report: Report, *, device: str, dtype: str) -> Served:
@@ -97,6 +143,8 @@ def require_files(view: ModelView) -> None:
     match view.presence:
         case Presence.REMOVED:
             raise ModelFilesError(f"{view.name} was deleted. Register or make it again to use it.")
+        case Presence.ELSEWHERE:
+            raise ModelFilesError(f"{view.name} is served by an endpoint. Start Assay with --base-url to use it.")
         case Presence.IN_MEMORY:
             raise ModelFilesError(f"{view.name} was only ever in memory. Merge it to disk to use it.")
         case Presence.REPLACED:

@@ -28,6 +28,8 @@ class Presence(StrEnum):
     REMOVED = "removed"
     IN_MEMORY = "in memory"
     """A merge that was never written to disk."""
+    ELSEWHERE = "elsewhere"
+    """Behind an endpoint that somebody else serves."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,8 @@ def _presence(row: ModelVersion) -> Presence:
         return Presence.REMOVED
     if row.kind == "live":
         return Presence.IN_MEMORY
+    if row.kind == "endpoint":
+        return Presence.ELSEWHERE
     if row.path == NOWHERE:
         return Presence.REPLACED
     return Presence.HERE if Path(row.path).is_dir() else Presence.MISSING

@@ -135,7 +135,7 @@ def _checked_files(place: _Place, home: Path, prompt_format: str | None, report:
         digest=weights_digest(place.folder, home, report),
         architecture=architecture,
         bytes=sum(path.stat().st_size for path in weights),
-        prompt_format=prompt_format or place.prompt_format or _guessed_format(place.name),
+        prompt_format=prompt_format or place.prompt_format or guessed_format(place.name),
         recipe=place.recipe,
     )
 
@@ -165,7 +165,8 @@ def _local(folder: Path, home: Path) -> _Place:
     return _Place(folder.name, "external", folder)
 
 
-def _guessed_format(name: str) -> str:
+def guessed_format(name: str) -> str:
+    """The prompt format of a model of which nothing but the name is known."""
     return "prometheus-2" if "prometheus" in name.lower() else "assay"
 
 

@@ -19,7 +19,7 @@ from backend.models import ModelFiles, find_model
 from backend.starter import Report
 from backend.types import checked_text
 from db import model_queries as queries
-from db.models import Activation, ModelParent, ModelVersion, now
+from db.models import WITHOUT_FILES, Activation, ModelParent, ModelVersion, now
 from db.session import Store
 
 log = logging.getLogger(__name__)
@@ -62,13 +62,13 @@ class Registry:
         What a verdict's maker names (recipe, prompt format) stays as it was first recorded. Raises StoreError, and
         ModelFilesError for a damaged manifest.
         """
-        in_memory = files.kind == "live"
-        made = None if in_memory else made_in(files.path, self._home)
+        without_files = files.kind in WITHOUT_FILES
+        made = None if without_files else made_in(files.path, self._home)
         with self._store.write() as session:
             row, is_new = _row_of(session, files)
             if not is_new and _is_copy(files, row):
                 return row.id
-            if not in_memory:
+            if not without_files:
                 for other in queries.versions_at(session, str(files.path)):
                     other.path = NOWHERE
                 card = card or card_text(files.path)
@@ -163,7 +163,7 @@ class Registry:
 
     def owns_files(self, view: ModelView) -> bool:
         """Whether deleting the model deletes its files too: they lie where Assay puts what it makes."""
-        return view.kind != "live" and view.path != NOWHERE and is_ours(Path(view.path), self._home)
+        return view.kind not in WITHOUT_FILES and view.path != NOWHERE and is_ours(Path(view.path), self._home)
 
     def manifest(self, model_version_id: int) -> str | None:
         """What was written down when the model was made, as JSON; None where nothing was. Raises NotFoundError."""
@@ -201,7 +201,7 @@ class Registry:
     def _own_folder(self, row: ModelVersion) -> Path | None:
         """The folder to delete with this model, if it is one of ours."""
         folder = Path(row.path)
-        if row.kind == "live" or row.path == NOWHERE or not is_ours(folder, self._home):
+        if row.kind in WITHOUT_FILES or row.path == NOWHERE or not is_ours(folder, self._home):
             return None
         return folder if folder.is_dir() else None
 

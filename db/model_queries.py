@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from db.models import Activation, Judge, Measurement, ModelParent, ModelVersion, Verdict
+from db.models import WITHOUT_FILES, Activation, Judge, Measurement, ModelParent, ModelVersion, Verdict
 
 
 def versions() -> Select[ModelVersion]:
@@ -26,7 +26,7 @@ def locked_version(session: Session, model_version_id: int) -> ModelVersion | No
 
 def versions_at(session: Session, path: str) -> Sequence[ModelVersion]:
     """What was in this folder when it was last looked at, and was not removed; the latest first."""
-    here = (ModelVersion.path == path, ModelVersion.removed_at.is_(None), ModelVersion.kind != "live")
+    here = (ModelVersion.path == path, ModelVersion.removed_at.is_(None), ModelVersion.kind.not_in(WITHOUT_FILES))
     return session.scalars(select(ModelVersion).where(*here).order_by(ModelVersion.id.desc())).all()
 
 
@@ -83,4 +83,4 @@ def latest_activation(session: Session) -> int | None:
 
 def _kept() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     """Of a model that has files: merges in memory are as easily made again as they were made."""
-    return ModelVersion.removed_at.is_(None), ModelVersion.kind != "live"
+    return ModelVersion.removed_at.is_(None), ModelVersion.kind.not_in(WITHOUT_FILES)

@@ -105,6 +105,10 @@ class Response(Base):
     text: Mapped[str]
 
 
+WITHOUT_FILES = ("live", "endpoint")
+"""Kinds of models that have no files on this machine: merged in memory, or served by somebody else."""
+
+
 class ModelVersion(Base):
     """One set of weights, known by its digest."""
 

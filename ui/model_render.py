@@ -38,8 +38,16 @@ PRESENCES = {
     Presence.REPLACED: "Files changed",
     Presence.REMOVED: "Deleted",
     Presence.IN_MEMORY: "Not on disk",
+    Presence.ELSEWHERE: "Behind an endpoint",
 }
-KINDS = {"base": "Base", "external": "Registered", "expert": "Expert", "merge": "Merge", "live": "Merge in memory"}
+KINDS = {
+    "base": "Base",
+    "external": "Registered",
+    "expert": "Expert",
+    "merge": "Merge",
+    "live": "Merge in memory",
+    "endpoint": "Endpoint",
+}
 EXPERTS = {"direct": "Direct expert", "pairwise": "Pairwise expert", "joint": "Joint expert"}
 
 
@@ -165,6 +173,8 @@ def _place(view: ModelView) -> str:
             return "its folder holds another model by now"
         case Presence.IN_MEMORY:
             return "none: it was computed in memory"
+        case Presence.ELSEWHERE:
+            return "none: it is served by an endpoint"
         case _:
             return f"{escape(view.path)} (not there any more)"
 

@@ -273,7 +273,7 @@ class _ModelsPage:
         return change.model_version_id if change and change.phase is ChangePhase.LOADING else None
 
 
-_OUT_OF_SIGHT = (Presence.REMOVED, Presence.IN_MEMORY)
+_OUT_OF_SIGHT = (Presence.REMOVED, Presence.IN_MEMORY, Presence.ELSEWHERE)
 
 
 def _shown_if_any(html: str) -> Any:
