@@ -37,7 +37,7 @@ def endpoint_judge(
     address, key = _checked(settings, environment)
     report(f"Connecting to {address} …", None)
     model = settings.model if "model" in settings.model_fields_set else None
-    connection = Connection(lambda: address, key, model)
+    connection = Connection(lambda: address, key, model, direct=_is_here(address))
     engine = OpenAIEngine(connection, _tokenizer(settings.tokenizer))
     try:
         if settings.tokenizer is None and (folder := _own_folder(address, engine.card)) is not None:
@@ -89,14 +89,18 @@ def _tokenizer(folder: Path | None) -> PromptTokenizer | None:
     return None if folder is None else PromptTokenizer(folder.expanduser().absolute())
 
 
-def _own_folder(address: str, card: ModelCard) -> Path | None:
-    """The folder that an endpoint on this machine says it serves, if it holds a tokenizer."""
+def _is_here(address: str) -> bool:
+    """Whether it is this machine's own."""
     host = urlsplit(address).hostname or ""
     try:
-        here = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
-        here = False
-    folder = Path(card.root) if here and card.root else None
+        return False
+
+
+def _own_folder(address: str, card: ModelCard) -> Path | None:
+    """The folder that an endpoint on this machine says it serves, if it holds a tokenizer."""
+    folder = Path(card.root) if card.root and _is_here(address) else None
     return folder if folder is not None and (folder / "tokenizer.json").is_file() else None
 
 

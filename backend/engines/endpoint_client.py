@@ -19,6 +19,8 @@ KEY_VARIABLE = "ASSAY_API_KEY"
 CONNECT_SECONDS = 10.0
 SILENT_SECONDS = 180.0
 """How long an endpoint may say nothing, between two tokens or before the first."""
+LISTING_SECONDS = 30.0
+"""How long it may take to say what it serves."""
 TRIES = 4
 START_AT_ONCE = 4
 MOST_AT_ONCE = 128
@@ -69,6 +71,7 @@ class EndpointClient:
         self._breaker = breaker or Breaker()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         timeout = httpx2.Timeout(silent_seconds, connect=min(CONNECT_SECONDS, silent_seconds))
+        self._silent_seconds = silent_seconds
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=MOST_AT_ONCE)
         self._client = httpx2.AsyncClient(timeout=timeout, headers=headers, limits=limits, trust_env=not direct)
 
@@ -102,14 +105,14 @@ class EndpointClient:
 
     async def get(self, path: str) -> Any:
         """The JSON at this path below the address, asked for once. Raises as post()."""
-        return await self._json("GET", path, None)
+        return await self._json("GET", path, None, min(LISTING_SECONDS, self._silent_seconds))
 
     async def post(self, path: str, body: dict[str, Any]) -> Any:
         """The answer's JSON, asked for once.
 
         Raises BusyError, RefusedError, SettingsError for a key that is not accepted, and EngineError for garbage.
         """
-        return await self._json("POST", path, body)
+        return await self._json("POST", path, body, self._silent_seconds)
 
     async def stream(self, path: str, body: dict[str, Any]) -> AsyncGenerator[Any, None]:
         """The answer's pieces as they come (server-sent events); of an endpoint that does not stream, the whole.
@@ -134,9 +137,10 @@ class EndpointClient:
             raise self._unreachable(error) from error
         raise BusyError(f"The endpoint at {self._place()} cut its answer off. Look at its log.")
 
-    async def _json(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
+    async def _json(self, method: str, path: str, body: dict[str, Any] | None, seconds: float) -> Any:
+        timeout = httpx2.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds))
         try:
-            response = await self._client.request(method, self._url(path), json=body)
+            response = await self._client.request(method, self._url(path), json=body, timeout=timeout)
         except httpx2.TransportError as error:
             raise self._unreachable(error) from error
         await self._require_good(response)
