@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from backend.model_views import DIGITS, NOWHERE, ModelView, Presence, model_view
 from backend.models import ModelFiles, find_model
 from backend.starter import Report
 from backend.types import checked_text
+from db import job_queries
 from db import model_queries as queries
 from db.models import WITHOUT_FILES, Activation, ModelParent, ModelVersion, now
 from db.session import Store
@@ -184,6 +185,11 @@ class Registry:
         reason = self._in_use().get(row.id)
         if reason is not None:
             raise ConflictError(f"{row.name} can't be deleted: {reason}")
+        for job in job_queries.open_jobs(session):
+            if row.path in _texts(job.spec):
+                raise ConflictError(
+                    f"{row.name} can't be deleted: job {job.id} ({job.title}) needs it. Wait for it, or cancel it first."
+                )
         if queries.latest_activation(session) == row.id:
             raise ConflictError(
                 f"{row.name} can't be deleted: it was put into service last, so the next start would look for it. "
@@ -300,3 +306,16 @@ def _note(files: ModelFiles, known: ModelVersion | None, before: Sequence[ModelV
             "its own."
         )
     return f"{files.name} ({digest}) is registered."
+
+
+def _texts(document: Any) -> Iterator[str]:
+    """All texts in a document of JSON values, the names of its fields aside."""
+    match document:
+        case str():
+            yield document
+        case dict():
+            for value in document.values():
+                yield from _texts(value)
+        case list():
+            for value in document:
+                yield from _texts(value)
