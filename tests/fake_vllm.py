@@ -1,9 +1,9 @@
 """Stands in for vLLM's command where a test needs a fault that the real one can't be made to have.
 
 Run as `python fake_vllm.py FOLDER serve MODEL --host H --port P --served-model-name N ...`. FOLDER/plan has a line for
-each start, in their order: `ok`, `dies` (while it loads), `taken` (the port), `hangs` (never answers), or
-`dies-after N` (requests to POST). The last line stands for all further starts. It appends its pid and its command to
-FOLDER/starts, and starts a child of its own, as vLLM does, whose pid goes to FOLDER/children.
+each start, in their order: `ok`, `dies` (while it loads), `taken` (the port), `hangs` (never answers), `slow` (for two
+seconds), or `dies-after N` (requests to POST). The last line stands for all further starts. It appends its pid and its
+command to FOLDER/starts, and starts a child of its own, as vLLM does, whose pid goes to FOLDER/children.
 """
 
 import json
@@ -34,6 +34,8 @@ if wanted[0] == "taken":
     sys.exit("OSError: [Errno 98] Address already in use")
 if wanted[0] == "hangs":
     time.sleep(600)
+if wanted[0] == "slow":
+    time.sleep(2)
 left = [int(wanted[1]) if wanted[0] == "dies-after" else -1]
 """Requests that are still answered; below 0 all are."""
 

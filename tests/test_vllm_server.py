@@ -42,13 +42,12 @@ class House:
     def server(self, *plan: str, options: VllmOptions | None = None) -> VllmServer:
         (self.plans / "plan").write_text("\n".join(plan))
         server = VllmServer(
-            Path(sys.executable),
+            [sys.executable, str(FAKE), str(self.plans), "serve"],
             Path("/models/judge"),
             "assay-abc",
             self.home,
             dtype="float32",
             options=options or VllmOptions(),
-            command=[sys.executable, str(FAKE), str(self.plans)],
         )
         self.servers.append(server)
         return server
@@ -113,7 +112,7 @@ def test_it_is_started_asked_and_ended_with_all_its_processes(house: House) -> N
 
 def test_what_it_says_while_it_loads_is_told(house: House) -> None:
     told = list[str]()
-    house.server("ok").start(lambda message, _: told.append(message))
+    house.server("slow").start(lambda message, _: told.append(message))
     assert "Starting vLLM: INFO Loading weights" in told
 
 
@@ -242,11 +241,11 @@ def stop_at_once(pid: int) -> None:
 def start_in_another_process(house: House) -> "subprocess.Popen[str]":
     """An Assay that has started a server, and waits."""
     (house.plans / "plan").write_text("ok")
-    command = [sys.executable, str(FAKE), str(house.plans)]
+    command = [sys.executable, str(FAKE), str(house.plans), "serve"]
     program = (
         "import sys, time; from pathlib import Path; from backend.vllm_server import VllmServer\n"
-        f"server = VllmServer(Path(sys.executable), Path('/models/judge'), 'assay-abc', Path({str(house.home)!r}),"
-        f" dtype='float32', command={command!r})\n"
+        f"server = VllmServer({command!r}, Path('/models/judge'), 'assay-abc', Path({str(house.home)!r}),"
+        " dtype='float32')\n"
         "server.start(lambda message, fraction: None)\n"
         "print('up', flush=True); time.sleep(600)"
     )
