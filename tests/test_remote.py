@@ -32,6 +32,12 @@ def silent(message: str, fraction: float | None) -> None:
     """Nobody looks."""
 
 
+@pytest.fixture(autouse=True)
+def no_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests of the real one has set it."""
+    monkeypatch.delenv("ASSAY_VLLM_PYTHON", raising=False)
+
+
 @pytest.fixture
 def server(tiny_model: Path) -> Iterator[ModelServer]:
     with ModelServer(tiny_model) as server:
