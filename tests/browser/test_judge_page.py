@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,16 +50,21 @@ def start(home: Path, model: Path | str, *options: str, port: int | None = None)
     return App(f"http://127.0.0.1:{port}/", home, process)
 
 
-def stop(app: App) -> None:
-    app.process.terminate()
-    app.process.wait(20)
+@contextmanager
+def started(home: Path, model: Path | str, *options: str, port: int | None = None) -> Iterator[App]:
+    """An app that is gone when the test is over, however it ends."""
+    app = start(home, model, *options, port=port)
+    try:
+        yield app
+    finally:
+        app.process.terminate()
+        app.process.wait(20)
 
 
 @pytest.fixture(scope="module")
 def app(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    app = start(tmp_path_factory.mktemp("app") / "home", tiny_model, "--max-new-tokens", "48", *WORDY)
-    yield app
-    stop(app)
+    with started(tmp_path_factory.mktemp("app") / "home", tiny_model, "--max-new-tokens", "48", *WORDY) as app:
+        yield app
 
 
 def visit(page: Page, app: App, *, ready: bool = True) -> None:
@@ -264,34 +270,31 @@ def test_a_refresh_in_the_middle_finds_the_run_again(page: Page, app: App) -> No
                         "Go on while I look away.")) == 1  # fmt: skip
 
 
-def test_kill_9_in_mid_verdict_loses_nothing_and_makes_nothing_up(
-    page: Page, tiny_model: Path, tmp_path: Path
-) -> None:
+def test_kill_9_in_mid_verdict_loses_nothing_and_makes_nothing_up(page: Page, tiny_model: Path, tmp_path: Path) -> None:
     port, options = free_port(), ("--max-new-tokens", "256", *WORDY)
-    app = start(tmp_path / "home", tiny_model, *options, port=port)
-    visit(page, app)
-    write(page, "Which is kinder?", *(f"Please, come in, all {count} of you." for count in range(2, 7)))
-    choose_rubric(page, "Tone")
-    press(page, "Rank 5 responses")
-    expect(page.locator("#verdict")).to_contain_text(re.compile(r" [1-9]\d* of 25 readings"), timeout=90_000)
-    app.process.kill()
-    app.process.wait(20)
-    kept = app.rows("select id, raw_text from readings order by id")
-    assert 0 < len(kept) < 25
-    assert app.rows("select count(*) from verdicts") == [(0,)]
+    with started(tmp_path / "home", tiny_model, *options, port=port) as app:
+        visit(page, app)
+        write(page, "Which is kinder?", *(f"Please, come in, all {count} of you." for count in range(2, 7)))
+        choose_rubric(page, "Tone")
+        press(page, "Rank 5 responses")
+        expect(page.locator("#verdict")).to_contain_text(re.compile(r" [1-9]\d* of 25 readings"), timeout=90_000)
+        app.process.kill()
+        app.process.wait(20)
+        kept = app.rows("select id, raw_text from readings order by id")
+        assert 0 < len(kept) < 25
+        assert app.rows("select count(*) from verdicts") == [(0,)]
 
-    app = start(tmp_path / "home", tiny_model, *options, port=port)
-    visit(page, app)
-    expect(page.locator("#verdict")).to_contain_text("Assay was restarted while it was judging this")
-    expect(page.get_by_label("Instruction", exact=True)).to_have_value("Which is kinder?")
-    expect(response_box(page, 4)).to_have_value("Please, come in, all 6 of you.")
-    press(page, "Rank 5 responses")
-    expect(verdict(page)).to_be_visible(timeout=90_000)
-    assert app.rows("select count(*) from verdicts") == [(1,)]
-    readings = app.rows("select id, raw_text from readings order by id")
-    assert readings[: len(kept)] == kept, "what was read before the kill was asked again or changed"
-    assert len(readings) == 25
-    stop(app)
+    with started(tmp_path / "home", tiny_model, *options, port=port) as app:
+        visit(page, app)
+        expect(page.locator("#verdict")).to_contain_text("Assay was restarted while it was judging this")
+        expect(page.get_by_label("Instruction", exact=True)).to_have_value("Which is kinder?")
+        expect(response_box(page, 4)).to_have_value("Please, come in, all 6 of you.")
+        press(page, "Rank 5 responses")
+        expect(verdict(page)).to_be_visible(timeout=90_000)
+        assert app.rows("select count(*) from verdicts") == [(1,)]
+        readings = app.rows("select id, raw_text from readings order by id")
+        assert readings[: len(kept)] == kept, "what was read before the kill was asked again or changed"
+        assert len(readings) == 25
 
 
 def test_hostile_text_is_shown_as_text_runs_nothing_and_is_stored_as_it_is(page: Page, app: App) -> None:
@@ -414,13 +417,10 @@ def test_without_a_model_the_page_opens_says_what_is_missing_and_tries_again(
     page: Page, tiny_model: Path, tmp_path: Path
 ) -> None:
     missing = tmp_path / "model"
-    app = start(tmp_path / "home", missing)
-    try:
+    with started(tmp_path / "home", missing) as app:
         visit(page, app, ready=False)
         expect(page.locator(".assay-status-failed")).to_contain_text("There is no model folder", timeout=60_000)
         missing.symlink_to(tiny_model)
         press(page, "Try again")
         expect(page.locator(".assay-status-ready")).to_be_visible(timeout=90_000)
         expect(page.get_by_role("button", name="Try again")).to_be_hidden()
-    finally:
-        stop(app)
