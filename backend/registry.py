@@ -188,7 +188,7 @@ class Registry:
         for job in job_queries.open_jobs(session):
             if row.path in _texts(job.spec):
                 raise ConflictError(
-                    f"{row.name} can't be deleted: job {job.id} ({job.title}) needs it. Wait for it, or cancel it first."
+                    f"{row.name} can't be deleted: job {job.id} ({job.title}) needs it. Wait for it, or cancel it."
                 )
         if queries.latest_activation(session) == row.id:
             raise ConflictError(
