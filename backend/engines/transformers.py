@@ -23,6 +23,7 @@ from transformers.cache_utils import CacheLayerMixin
 from transformers.generation.logits_process import TemperatureLogitsWarper, TopPLogitsWarper
 
 from backend.engines.base import EngineEvent, EngineInfo, FeedbackDelta, ReadingDone
+from backend.engines.row import RESULT_ROOM, Row, fitting_ids
 from backend.engines.tokenizer import PromptTokenizer, ResultTokens
 from backend.engines.verdict_place import before_result
 from backend.errors import (
@@ -30,18 +31,15 @@ from backend.errors import (
     EngineError,
     ModelFilesError,
     ModelUnsupportedError,
-    PromptTooLongError,
     SettingsError,
 )
 from backend.parsing import FeedbackReader
 from backend.prompts import Prompt
-from backend.types import Finish, Reading, Sampling, Status
+from backend.types import Finish, Reading, Sampling
 
 ATTENTION = "assay_slots"
 PREFILL_TOKENS = 1024
 """Tokens of a prompt read at once; it bounds the memory that reading takes."""
-RESULT_ROOM = 32
-"""Positions kept free behind the feedback for the marker and the result."""
 MAX_SLOTS = 16
 CACHE_BYTES = 640 * 2**20
 """Memory for the key-value cache of one batch; it bounds how many prompts advance together."""
@@ -189,28 +187,10 @@ class TransformersEngine:
 
     def _reading(self, row: "_Row", logits: torch.Tensor, tokens: ResultTokens, finish: Finish) -> Reading:
         probabilities = torch.softmax(logits[list(tokens.choices)].float(), dim=-1).tolist()
-        if not all(probability == probability for probability in probabilities):  # NaN is unequal to itself
-            raise EngineError("The model's probabilities are not numbers: its weights are damaged or overflow.")
-        return Reading(
-            status=Status.READ,
-            feedback=row.reader.feedback,
-            raw_text=self._tokenizer.decode(row.generated),
-            results=row.prompt.results,
-            probabilities=tuple(probabilities),
-            finish=finish,
-            prompt_tokens=len(row.prompt_ids),
-            new_tokens=len(row.generated),
-            seconds=row.seconds,
-        )
+        return row.reading(probabilities, self._tokenizer, finish)
 
     def _encode(self, prompt: Prompt, sampling: Sampling) -> list[int]:
-        ids = self._tokenizer.encode(prompt)
-        answer = (sampling.max_new_tokens if sampling.feedback else 0) + RESULT_ROOM
-        if len(ids) + answer > self._context_tokens():
-            raise PromptTooLongError(
-                prompt_tokens=len(ids), answer_tokens=answer, context_tokens=self._context_tokens()
-            )
-        return ids
+        return fitting_ids(self._tokenizer, prompt, sampling, self._context_tokens())
 
     def _prefill(self, cache: "_Slots", slot: int, ids: Sequence[int], start: int) -> torch.Tensor:
         """Read ids[start:] into the slot, which holds ids[:start] already; the logits (vocabulary,) after the last."""
@@ -286,34 +266,10 @@ class TransformersEngine:
 
 
 @dataclass
-class _Row:
-    """One prompt on its way through the engine. cached: how many of its positions the cache holds."""
+class _Row(Row):
+    """generator: draws its tokens."""
 
-    index: int
-    prompt: Prompt
-    prompt_ids: list[int]
-    reader: FeedbackReader
-    generated: list[int] = field(default_factory=list)
-    end_tokens: frozenset[int] = frozenset()
     generator: torch.Generator | None = None
-    cached: int = 0
-    seconds: float = 0.0
-
-    @property
-    def written(self) -> list[int]:
-        """What was generated, without the token that ends the turn."""
-        ended = self.generated and self.generated[-1] in self.end_tokens
-        return self.generated[:-1] if ended else self.generated
-
-    def finish(self, limit: int) -> Finish | None:
-        """Why the feedback ends here, if it does."""
-        if self.reader.marker_at is not None:
-            return Finish.MARKER
-        if self.generated[-1] in self.end_tokens:
-            return Finish.END_OF_TURN
-        if self.reader.loops_at is not None:
-            return Finish.LOOP
-        return Finish.TOKEN_LIMIT if len(self.generated) >= limit else None
 
 
 class _Sampler:

@@ -10,7 +10,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from backend.engines.base import FeedbackDelta, ReadingDone
-from backend.engines.transformers import RESULT_ROOM, TransformersEngine
+from backend.engines.row import RESULT_ROOM
+from backend.engines.transformers import TransformersEngine
 from backend.errors import CancelledError, ModelFilesError, ModelUnsupportedError, PromptTooLongError, SettingsError
 from backend.prompts import AssayFormat, Prompt
 from backend.types import Finish, Item, Reading, Rubric, Sampling, Status

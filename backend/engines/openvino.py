@@ -1,0 +1,246 @@
+"""The embedded engine for CPUs: OpenVINO in this process, the weights in 8 bits, several times as fast as torch there.
+
+The graph is built from the model's own folder (backend.engines.decoder_graph), so a model that was merged a moment
+ago is ready in seconds and nothing is converted on disk. Rows of different lengths advance together without padding,
+and what prompts have in common at their beginning is read once.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy
+
+from backend.engines.base import EngineEvent, EngineInfo, FeedbackDelta, ReadingDone
+from backend.engines.decoder_config import read_decoder_config
+from backend.engines.kv_blocks import KeyValueBlocks, Table, blocks_for
+from backend.engines.paged_decoder import Logits, PagedDecoder, Stretch
+from backend.engines.picking import TokenPicker, softmax
+from backend.engines.quiet_openvino import openvino
+from backend.engines.row import RESULT_ROOM, Row, fitting_ids
+from backend.engines.tokenizer import PromptTokenizer, ResultTokens
+from backend.engines.verdict_place import before_result
+from backend.errors import CancelledError, ModelFilesError, ModelUnsupportedError, SettingsError
+from backend.parsing import FeedbackReader
+from backend.prompts import Prompt
+from backend.types import Finish, Reading, Sampling
+
+PREFILL_TOKENS = 512
+"""Tokens of a prompt read at once; it bounds the memory that reading takes."""
+MAX_ROWS = 16
+CACHE_BYTES = 640 * 2**20
+"""Memory for the key-value cache, unless one prompt alone needs more."""
+DTYPES = ("int8", "float32")
+TOLERATED_DIFFERENCE = 0.02
+"""Between a token's probability read in one piece and with the cache."""
+
+
+class OpenVinoEngine:
+    """A model folder, loaded. Speaks backend.engines.base.Engine.
+
+    dtype: auto (int8), int8 or float32. Raises ModelFilesError for weights that can't be read,
+    ModelUnsupportedError for an architecture or tokenizer that this engine does not know, SettingsError for another
+    dtype.
+    """
+
+    def __init__(self, folder: Path, *, dtype: str = "auto") -> None:
+        self._dtype = _choose_dtype(dtype)
+        self._config = read_decoder_config(folder)
+        self._tokenizer = PromptTokenizer(folder)
+        ends = {*self._config.end_tokens, self._tokenizer.end_of_turn}
+        self._end_tokens = frozenset(token for token in ends if token is not None)
+        self._decoder = PagedDecoder(folder, self._config, int8=self._dtype == "int8")
+        self._blocks = self._room_for(CACHE_BYTES // self._decoder.block_bytes)
+        self._check_attention()
+
+    @property
+    def info(self) -> EngineInfo:
+        return EngineInfo(
+            name="openvino",
+            version=f"openvino {openvino.__version__.partition('-')[0]}",
+            device="cpu",
+            dtype=self._dtype,
+            context_tokens=self._config.context_tokens,
+        )
+
+    def render(self, prompt: Prompt) -> str:
+        return self._tokenizer.render(prompt)
+
+    def check(self, prompt: Prompt, sampling: Sampling) -> int:
+        return len(self._encode(prompt, sampling))
+
+    def read(self, prompts: Sequence[Prompt], sampling: Sampling, cancel: threading.Event) -> Iterator[EngineEvent]:
+        rows = [
+            _Row(
+                index,
+                prompt,
+                self._encode(prompt, sampling),
+                FeedbackReader(prompt.marker),
+                self._end_tokens,
+                picker=TokenPicker(sampling),
+            )
+            for index, prompt in enumerate(prompts)
+        ]
+        # Prompts that begin alike follow each other, so that what they share is still there.
+        rows.sort(key=lambda row: row.prompt_ids)
+        answer = (sampling.max_new_tokens if sampling.feedback else 0) + RESULT_ROOM
+        needed = max((blocks_for(len(row.prompt_ids) + answer) for row in rows), default=0)
+        if needed > self._blocks.count:
+            self._blocks = self._room_for(needed)
+        if sampling.feedback:
+            yield from self._read_with_feedback(rows, sampling, cancel)
+        else:
+            yield from self._read_results_only(rows, cancel)
+
+    def close(self) -> None:
+        del self._decoder
+
+    def forget(self) -> None:
+        """Let go of what is kept of earlier prompts; for measurements, where the same prompt is asked again."""
+        self._blocks = KeyValueBlocks(self._blocks.count)
+
+    def _read_results_only(self, rows: list["_Row"], cancel: threading.Event) -> Iterator[EngineEvent]:
+        for row in rows:
+            started = time.monotonic()
+            tokens = self._tokenizer.result_tokens(row.prompt.marker, row.prompt.results)
+            ids = [*row.prompt_ids, *tokens.forced]
+            try:
+                self._seat(row, len(ids))
+                logits = self._prefill(row.table, ids, row.cached, cancel)
+                self._blocks.were_read(row.prompt_ids, row.table)
+            finally:
+                self._leave(row)
+            row.seconds = time.monotonic() - started
+            yield ReadingDone(row.index, self._reading(row, logits, tokens, Finish.NOT_ASKED))
+
+    def _read_with_feedback(
+        self, rows: list["_Row"], sampling: Sampling, cancel: threading.Event
+    ) -> Iterator[EngineEvent]:
+        waiting, active = deque(rows), list[_Row]()
+        try:
+            while waiting or active:
+                while waiting and len(active) < MAX_ROWS and self._seat_to_write(waiting[0], sampling):
+                    active.append(waiting.popleft())
+                    self._begin(active[-1], cancel)
+                for row in list(active):
+                    delta = row.reader.feed(self._tokenizer.decode(row.written))
+                    if delta:
+                        yield FeedbackDelta(row.index, delta)
+                    finish = row.finish(sampling.max_new_tokens)
+                    if finish is not None:
+                        yield from self._end(row, finish, cancel)
+                        active.remove(row)
+                        self._leave(row)
+                if active:
+                    self._step(active, cancel)
+        finally:
+            for row in active:
+                self._leave(row)
+
+    def _seat_to_write(self, row: "_Row", sampling: Sampling) -> bool:
+        return self._seat(row, len(row.prompt_ids) + sampling.max_new_tokens + RESULT_ROOM)
+
+    def _seat(self, row: "_Row", positions: int) -> bool:
+        """Take blocks for the row, if there are enough; what they hold of its prompt already counts as cached."""
+        table = self._blocks.take(row.prompt_ids, positions)
+        if table is None:
+            return False
+        row.table, row.cached = table, table.known
+        return True
+
+    def _leave(self, row: "_Row") -> None:
+        self._blocks.give_back(row.table)
+
+    def _begin(self, row: "_Row", cancel: threading.Event) -> None:
+        """Read the row's prompt and pick its first token."""
+        started = time.monotonic()
+        logits = self._prefill(row.table, row.prompt_ids, row.cached, cancel)
+        self._blocks.were_read(row.prompt_ids, row.table)
+        row.cached = len(row.prompt_ids)
+        row.generated.append(row.picker.pick(logits))
+        row.seconds += time.monotonic() - started
+
+    def _step(self, active: list["_Row"], cancel: threading.Event) -> None:
+        """Advance every active row by one token."""
+        started = time.monotonic()
+        stretches = [Stretch(row.generated[-1:], row.cached, row.table.blocks) for row in active]
+        for row, logits in zip(active, self._forward(stretches, cancel), strict=True):
+            row.cached += 1
+            row.generated.append(row.picker.pick(logits))
+        share = (time.monotonic() - started) / len(active)
+        for row in active:
+            row.seconds += share
+
+    def _end(self, row: "_Row", finish: Finish, cancel: threading.Event) -> Iterator[EngineEvent]:
+        """Hand out the rest of the feedback, then read the verdict behind it."""
+        rest = row.reader.finish()
+        if rest:
+            yield FeedbackDelta(row.index, rest)
+        started = time.monotonic()
+        kept, between = before_result(self._tokenizer, row.reader, row.written)
+        tokens = self._tokenizer.result_tokens(between + row.prompt.marker, row.prompt.results)
+        ids = [*row.prompt_ids, *kept, *tokens.forced]
+        reusable = min(row.cached, len(row.prompt_ids) + len(kept))
+        logits = self._prefill(row.table, ids, reusable, cancel)
+        row.seconds += time.monotonic() - started
+        yield ReadingDone(row.index, self._reading(row, logits, tokens, finish))
+
+    def _reading(self, row: "_Row", logits: Logits, tokens: ResultTokens, finish: Finish) -> Reading:
+        chosen = logits[list(tokens.choices)].astype(numpy.float64)
+        return row.reading(softmax(chosen).tolist(), self._tokenizer, finish)
+
+    def _prefill(self, table: Table, ids: Sequence[int], start: int, cancel: threading.Event) -> Logits:
+        """Read ids[start:] behind ids[:start], which the table holds; the logits (vocabulary,) after the last."""
+        begins = range(start, len(ids), PREFILL_TOKENS)
+        pieces = [Stretch(ids[begin : begin + PREFILL_TOKENS], begin, table.blocks) for begin in begins]
+        *_, logits = [self._forward([piece], cancel) for piece in pieces]
+        row_logits: Logits = logits[0]
+        return row_logits
+
+    def _forward(self, stretches: Sequence[Stretch], cancel: threading.Event) -> Logits:
+        if cancel.is_set():
+            raise CancelledError("Cancelled. What had been finished by then is kept.")
+        return self._decoder.forward(stretches, cancel)
+
+    def _encode(self, prompt: Prompt, sampling: Sampling) -> list[int]:
+        return fitting_ids(self._tokenizer, prompt, sampling, self._config.context_tokens)
+
+    def _room_for(self, blocks: int) -> KeyValueBlocks:
+        """A cache of so many blocks, with nothing in it."""
+        self._decoder.allocate(blocks)
+        return KeyValueBlocks(blocks)
+
+    def _check_attention(self) -> None:
+        """Ask the same in one piece and with the cache, once, before anybody relies on it."""
+        ids = self._tokenizer.encode_continuation("Feedback: the answer is correct, clear and complete. Score 4 of 5.")
+        table, never = Table(list(range(blocks_for(len(ids)))), 0), threading.Event()
+        whole = self._prefill(table, ids, 0, never)
+        self._prefill(table, ids[:-1], 0, never)
+        continued = self._prefill(table, ids, len(ids) - 1, never)
+        if not numpy.isfinite(whole).all():
+            raise ModelFilesError("The model's weights give values that are not numbers. Copy or make the model again.")
+        difference = float(numpy.abs(softmax(whole) - softmax(continued)).max())
+        if difference > TOLERATED_DIFFERENCE:
+            raise ModelUnsupportedError(
+                f"OpenVINO {openvino.__version__} computes this model otherwise with its cache than without "
+                f"(probabilities differ by {difference:.3f}). Use --engine transformers."
+            )
+
+
+@dataclass(kw_only=True)
+class _Row(Row):
+    """picker: draws its tokens. table: its blocks of the cache, from _seat() to _leave()."""
+
+    picker: TokenPicker
+    table: Table = field(default_factory=lambda: Table([], 0))
+
+
+def _choose_dtype(wanted: str) -> str:
+    if wanted == "auto":
+        return "int8"
+    if wanted not in DTYPES:
+        raise SettingsError(f"The openvino engine has no dtype {wanted!r}. Known: auto, {', '.join(DTYPES)}.")
+    return wanted
