@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.errors import ModelUnsupportedError
+from backend.models import read_json
 from backend.prompts import Prompt
 
 USER_SLOT = "\ue000user\ue000"
@@ -34,10 +35,8 @@ class PromptTokenizer:
     """
 
     def __init__(self, folder: Path) -> None:
-        from transformers import AutoTokenizer
-
         try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            self._tokenizer: Any = _tokenizer_class(folder).from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError, KeyError) as error:
             raise ModelUnsupportedError(f"The tokenizer in {folder} can't be loaded: {error}") from error
         if not self._tokenizer.is_fast:
@@ -153,6 +152,22 @@ class PromptTokenizer:
                 "This model's tokenizer treats text between control tokens in a way that Assay does not know, "
                 "so its prompts would differ from those it was trained on."
             )
+
+
+def _tokenizer_class(folder: Path) -> Any:
+    """The class that AutoTokenizer would take, without AutoTokenizer where that is certain: it imports torch, which
+    takes seconds and half a gigabyte, and engines that need no torch need a tokenizer."""
+    names = [
+        read_json(folder / file).get(key) if (folder / file).is_file() else None
+        for file, key in (("tokenizer_config.json", "tokenizer_class"), ("config.json", "model_type"))
+    ]
+    if names == ["TokenizersBackend", "llama"]:
+        from transformers import PreTrainedTokenizerFast
+
+        return PreTrainedTokenizerFast
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer
 
 
 def _prepends_to_every_stretch(tokenizer: Any) -> bool:

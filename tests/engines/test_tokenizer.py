@@ -91,3 +91,12 @@ def test_a_tokenizer_without_a_chat_template_is_refused(tiny_model: Path, tmp_pa
         (tmp_path / name).unlink()
     with pytest.raises(ModelUnsupportedError, match="no chat template"):
         PromptTokenizer(tmp_path)
+
+
+def test_the_class_that_is_taken_without_asking_transformers_is_the_one_it_would_take(tiny_model: Path) -> None:
+    from transformers import AutoTokenizer
+
+    asked, taken = AutoTokenizer.from_pretrained(tiny_model), PromptTokenizer(tiny_model)._tokenizer
+    assert type(taken) is type(asked)
+    assert taken.backend_tokenizer.to_str() == asked.backend_tokenizer.to_str()
+    assert taken.chat_template == asked.chat_template
