@@ -1,7 +1,10 @@
-"""Our transformers engine beside plain `generate`: the same model, dtype and prompts, in one run.
+"""Our engines in this process beside plain `generate`: the same model and prompts, in one run.
 
-    python -m perf.engine --model ~/.assay/models/smollm2-135m-instruct --data FOLDER/benchmarks
+    python -m perf.engine --model ~/.assay/models/smollm2-135m-instruct --data FOLDER/benchmarks [--engine openvino]
 
+The transformers engine runs in plain generate's dtype; openvino in 8 bits, and generate beside it in float32.
+openvino forgets the prompts that it has read before each measurement, so that a prompt that is asked again does not
+look fast; within a batch it may share what prompts have in common.
 Plain generate is what a script of a few lines does: greedy, left-padded batches in the order given.
 Both write at most --tokens tokens. Equal output: the share of prompts to which both write the same text
 up to where ours ends (ours stops at the result marker).
@@ -35,7 +38,6 @@ def main() -> None:
     from transformers import AutoModelForCausalLM
 
     from backend.benchmarks.rows import load_set
-    from backend.engines.transformers import TransformersEngine
     from backend.prompts import AssayFormat
     from backend.types import Sampling
 
@@ -46,12 +48,15 @@ def main() -> None:
         asked = own_direct_items(options.prompts)
     prompts = [AssayFormat().direct(item, rubric, 0) for item, rubric in asked]
 
-    engine = TransformersEngine(options.model, dtype=options.dtype)
+    started = time.perf_counter()
+    engine = _engine(options)
+    print(f"loaded in {time.perf_counter() - started:.1f} s, imports included")
     info = engine.info
     ids = [engine._tokenizer.encode(prompt) for prompt in prompts]
     print(f"{info.version}; {info.device}, {info.dtype}, {torch.get_num_threads()} threads")
     print(f"{len(ids)} prompts of {min(map(len, ids))}-{max(map(len, ids))} tokens, {options.tokens} new tokens")
-    plain = AutoModelForCausalLM.from_pretrained(options.model, dtype=getattr(torch, info.dtype)).to(info.device).eval()
+    dtype = torch.float32 if info.dtype == "int8" else getattr(torch, info.dtype)
+    plain = AutoModelForCausalLM.from_pretrained(options.model, dtype=dtype).to(info.device).eval()
 
     writing, silent = Sampling(max_new_tokens=options.tokens), Sampling(feedback=False)
     singles = range(0, len(ids), max(1, len(ids) // options.singles))
@@ -85,6 +90,16 @@ def main() -> None:
     print(f"peak memory of this process, two copies of the weights: {_peak_mb():.0f} MB")
 
 
+def _engine(options: argparse.Namespace) -> Any:
+    if options.engine == "openvino":
+        from backend.engines.openvino import OpenVinoEngine
+
+        return OpenVinoEngine(options.model, dtype=options.dtype)
+    from backend.engines.transformers import TransformersEngine
+
+    return TransformersEngine(options.model, dtype=options.dtype)
+
+
 def _measure(timed: Timed, work: Any) -> None:
     started = time.perf_counter()
     texts = work()
@@ -107,6 +122,8 @@ def _generate(plain: Any, engine: Any, ids: list[list[int]], tokens: int) -> lis
 def _read(engine: Any, prompts: list[Any], sampling: Any) -> list[str]:
     from backend.engines.base import ReadingDone
 
+    if engine.info.name == "openvino":
+        engine.forget()
     texts = [""] * len(prompts)
     for event in engine.read(prompts, sampling, threading.Event()):
         if isinstance(event, ReadingDone):
@@ -134,6 +151,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--data", type=Path, help="folder with direct_vicuna_bench.jsonl.gz; without it, prompts of ours"
     )
+    parser.add_argument("--engine", choices=["transformers", "openvino"], default="transformers")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--prompts", type=int, default=32)
     parser.add_argument("--singles", type=int, default=8, help="how many of them are also timed one by one")

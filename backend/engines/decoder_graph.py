@@ -58,16 +58,23 @@ class _Decoder:
         embeddings = self._matrix("model.embed_tokens.weight", vocabulary, config.hidden)
         states = opset15.gather(embeddings, opset15.convert(self._ids, "i32"), _ints(0))
         cosines, sines = self._rotation()
+        width = config.heads * config.head_size
         for layer in range(config.layers):
             prefix = f"model.layers.{layer}."
-            states = opset15.add(states, self._attention(prefix, layer, states, cosines, sines))
+            attended = self._attention(prefix, layer, states, cosines, sines)
+            if layer == config.layers - 1:  # what follows looks at no other token
+                attended, states = self._wanted(attended, width), self._wanted(states, config.hidden)
+            states = opset15.add(states, self._linear(f"{prefix}self_attn.o_proj", attended, width, config.hidden))
             states = opset15.add(states, self._feed_forward(prefix, states))
-        flat = opset15.reshape(states, _ints([-1, config.hidden]), False)
-        wanted = opset15.unsqueeze(opset15.gather(flat, self._last, _ints(0)), _ints(0))
         head = embeddings if config.tied else self._matrix("lm_head.weight", vocabulary, config.hidden)
-        logits = opset15.matmul(self._norm("model.norm.weight", wanted), head, False, True)
+        logits = opset15.matmul(self._norm("model.norm.weight", states), head, False, True)
         inputs = [self._ids, self._positions, self._mask, self._beams, self._last]
         return openvino.Model([opset15.result(logits)], self._sinks, inputs, "decoder")
+
+    def _wanted(self, states: Any, width: int) -> Any:
+        """(1, n, width): of all tokens those whose logits are wanted."""
+        flat = opset15.reshape(states, _ints([-1, width]), False)
+        return opset15.unsqueeze(opset15.gather(flat, self._last, _ints(0)), _ints(0))
 
     def _attention(self, prefix: str, layer: int, states: Any, cosines: Any, sines: Any) -> Any:
         config = self._config
@@ -82,8 +89,7 @@ class _Decoder:
             _unused_mask(self._mask),
         )
         width = config.heads * config.head_size
-        joined = opset15.reshape(opset15.transpose(attended, _ints([0, 2, 1, 3])), _ints([0, 0, width]), True)
-        return self._linear(f"{prefix}self_attn.o_proj", joined, width, config.hidden)
+        return opset15.reshape(opset15.transpose(attended, _ints([0, 2, 1, 3])), _ints([0, 0, width]), True)
 
     def _feed_forward(self, prefix: str, states: Any) -> Any:
         hidden = self._config.hidden

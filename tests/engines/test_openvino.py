@@ -429,5 +429,19 @@ def test_importing_it_reports_to_nobody(tmp_path: Path) -> None:
     assert not (tmp_path / "intel").exists()
 
 
+def test_the_starters_architecture_is_judged_without_torch(tiny_model: Path) -> None:
+    """Importing it takes seconds of a start, and 400 MB."""
+    script = (
+        "import sys, threading; from pathlib import Path; from backend.engines.openvino import OpenVinoEngine\n"
+        "from backend.prompts import Prompt; from backend.types import Sampling\n"
+        "engine = OpenVinoEngine(Path(sys.argv[1]))\n"
+        "prompt = Prompt('You judge.', 'Hello.', '[RESULT]', ('1', '2'))\n"
+        "print(len(list(engine.read([prompt], Sampling(feedback=False), threading.Event()))), 'torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", script, str(tiny_model)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["1", "False"]
+
+
 def test_an_empty_batch_is_no_work(engine: OpenVinoEngine) -> None:
     assert list(engine.read([], SHORT, threading.Event())) == []
