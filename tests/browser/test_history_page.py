@@ -35,7 +35,7 @@ def labels(bench: Bench) -> Labels:
 
 
 @pytest.fixture
-def url(bench: Bench, labels: Labels, serve: Serve, page: Page) -> Iterator[str]:
+def url(bench: Bench, labels: Labels, serve: Serve) -> Iterator[str]:
     with gr.Blocks(title="Assay", analytics_enabled=False) as demo:
         header("The first page.")
     with demo.route("History", "history"):
@@ -43,7 +43,6 @@ def url(bench: Bench, labels: Labels, serve: Serve, page: Page) -> Iterator[str]
         history.build(History(bench.store), labels, bench.author_id)
     with serve(demo) as url:
         yield f"{url}/history"
-        page.goto("about:blank")  # a plot that is still being loaded must not miss its server
 
 
 def visit(page: Page, url: str) -> None:
