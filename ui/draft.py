@@ -43,8 +43,9 @@ def restore_draft(after: Dependency, key: str, fields: Sequence[Component], defa
         try {{
             const values = draft === null ? defaults : JSON.parse(draft);
             if (values.length !== defaults.length) return present.map(() => stays);
-            return present.map((value, position) =>
-                untouched(position) && !same(value, values[position]) ? values[position] : stays);
+            // A number field without a value has to be told so, or it holds 0 from then on.
+            const news = (position) => values[position] === null || !same(present[position], values[position]);
+            return present.map((_, position) => untouched(position) && news(position) ? values[position] : stays);
         }} catch {{ return present.map(() => stays); }}
     }}"""
     return after.then(None, list(fields), list(fields), js=script, api_visibility="private")

@@ -278,6 +278,7 @@ def test_kill_9_in_mid_verdict_loses_nothing_and_makes_nothing_up(page: Page, ti
         choose_rubric(page, "Tone")
         press(page, "Rank 5 responses")
         expect(page.locator("#verdict")).to_contain_text(re.compile(r" [1-9]\d* of 25 readings"), timeout=90_000)
+        page.goto("about:blank")  # a page that is still loading its parts would throw
         app.process.kill()
         app.process.wait(20)
         kept = app.rows("select id, raw_text from readings order by id")
