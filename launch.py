@@ -179,7 +179,7 @@ def wire(settings: Settings, store: "Store") -> "Services":
         JobKind.TRAIN: train_handler(home, registry),
     }
     jobs = Jobs(store, home, handlers)
-    bench = LiveBench(registry, serving, home, device=settings.device, dtype=settings.dtype)
+    bench = LiveBench(registry, serving, home, device=settings.device, dtype=settings.torch_dtype)
     lab = AlphaLab(registry, jobs, sweeps, bench, activating.start, home=home, data_folder=settings.sets_folder)
     return Services(
         serving=serving,

@@ -28,8 +28,10 @@ class Settings(BaseSettings):
     model: str = Field(
         "starter", description="The judge's model: starter, starter-base, a local folder, or a hub name."
     )
-    engine: Literal["auto", "transformers", "vllm", "openai"] = Field(
-        "auto", description="What runs the model. auto: vLLM where it and a CUDA GPU are there, else transformers."
+    engine: Literal["auto", "transformers", "openvino", "vllm", "openai"] = Field(
+        "auto",
+        description="What runs the model. auto: vLLM where it and a CUDA GPU are there; openvino on a CPU; else "
+        "transformers.",
     )
     base_url: str | None = Field(
         None, description="Address of an OpenAI-compatible endpoint to judge with, such as http://127.0.0.1:8000/v1."
@@ -54,8 +56,10 @@ class Settings(BaseSettings):
         None, description="How the model is asked. Unset: by the model's name."
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where the model runs.")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="Number format of the weights. auto: bfloat16 where the hardware multiplies it."
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
+        "auto",
+        description="Number format of the weights. auto: float16 on openvino, else bfloat16 where the hardware "
+        "multiplies it. int8: on openvino only.",
     )
     feedback: bool = Field(True, description="Write feedback before the verdict; off is the verdict-only mode.")
     max_new_tokens: int = Field(256, description="The most tokens of feedback.")
@@ -77,6 +81,11 @@ class Settings(BaseSettings):
     @property
     def store_url(self) -> str:
         return self.database_url or f"sqlite:///{self.home_folder / 'assay.db'}"
+
+    @property
+    def torch_dtype(self) -> str:
+        """For what runs on torch whatever the engine is."""
+        return "auto" if self.dtype == "int8" else self.dtype
 
     @property
     def sampling(self) -> Sampling:
@@ -105,10 +114,16 @@ def read_settings(**given: object) -> Settings:
     _require_own_address(settings.host)
     if settings.engine == "openai" and settings.base_url is None:
         raise SettingsError("--engine openai needs the endpoint's address. Name it with --base-url.")
-    if settings.engine in ("transformers", "vllm") and settings.base_url is not None:
+    if settings.engine in ("transformers", "openvino", "vllm") and settings.base_url is not None:
         raise SettingsError(
             f"--base-url names an endpoint, and --engine {settings.engine} runs the model here. Leave one of them out."
         )
+    if settings.engine == "openvino" and settings.device not in ("auto", "cpu"):
+        raise SettingsError(f"--engine openvino runs on the CPU, not on --device {settings.device}. Leave one out.")
+    if settings.engine == "openvino" and settings.dtype == "bfloat16":
+        raise SettingsError("--engine openvino has no --dtype bfloat16. Its float16 holds the same weights.")
+    if settings.engine != "openvino" and settings.dtype == "int8":
+        raise SettingsError("--dtype int8 needs --engine openvino.")
     return settings
 
 

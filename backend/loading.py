@@ -6,7 +6,8 @@ from functools import cached_property
 
 from backend.choosing import Choice, choose_engine
 from backend.config import Settings
-from backend.errors import ConflictError, ModelError, ModelFilesError
+from backend.engines.base import Engine
+from backend.errors import ConflictError, ModelError, ModelFilesError, ModelUnsupportedError
 from backend.formats import prompt_format
 from backend.memory import available_bytes
 from backend.model_views import DIGITS, ModelView, Presence
@@ -82,7 +83,9 @@ class JudgeLoader:
     def _loaded(self, files: ModelFiles, report: Report) -> Served:
         settings, choice = self._settings, self._choice
         if choice.vllm is None:
-            served = load_judge(files, self._registry, report, device=settings.device, dtype=settings.dtype)
+            served = load_judge(
+                files, self._registry, report, device=settings.device, dtype=settings.dtype, engine=choice.engine
+            )
         else:
             from backend.remote import vllm_judge
 
@@ -122,20 +125,44 @@ def _noted(served: Served, note: str) -> Served:
     return replace(served, note=f"{note} {served.note}".strip())
 
 
-def load_judge(files: ModelFiles, registry: Registry, report: Report, *, device: str, dtype: str) -> Served:
+def load_judge(
+    files: ModelFiles,
+    registry: Registry,
+    report: Report,
+    *,
+    device: str,
+    dtype: str,
+    engine: str = "transformers",
+) -> Served:
     """A judge of these files, recorded. Raises ModelError, SettingsError and StoreError.
 
-    What verdicts name (the model's name and recipe) is as it was recorded, wherever its files lie by now.
+    engine: transformers, or openvino, which leaves models that it doesn't know to transformers. What verdicts name
+    (the model's name and recipe) is as it was recorded, wherever its files lie by now.
     """
     format = prompt_format(files.prompt_format)
     report(f"Loading {files.name} …", None)
 
-    from backend.engines.transformers import TransformersEngine
+    loaded, note = None, ""
+    if engine == "openvino":
+        loaded, note = _on_openvino(files, dtype)
+    if loaded is None:
+        from backend.engines.transformers import TransformersEngine
 
-    engine = TransformersEngine(files.path, device=device, dtype=dtype)
+        loaded = TransformersEngine(files.path, device=device, dtype="auto" if dtype == "int8" else dtype)
     view = registry.get(registry.record(files))
     known = replace(files, name=view.name, kind=view.kind, recipe=view.recipe)
-    return Served(engine, known, format, view.id)
+    return Served(loaded, known, format, view.id, note)
+
+
+def _on_openvino(files: ModelFiles, dtype: str) -> tuple[Engine | None, str]:
+    """The engine; or none, with a note for people, where the model is not one that openvino knows."""
+    from backend.engines.openvino import OpenVinoEngine
+
+    try:
+        return OpenVinoEngine(files.path, dtype=dtype), ""
+    except ModelUnsupportedError as error:
+        log.info("%s runs on transformers: %s", files.name, error)
+        return None, f"It runs on transformers, slower than openvino would be: {error}"
 
 
 def require_files(view: ModelView) -> None:

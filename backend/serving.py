@@ -21,7 +21,7 @@ from backend.types import Maker, Sampling
 log = logging.getLogger(__name__)
 
 UNTRAINED = " It is a small base model that was not trained to judge: expect poor verdicts from it."
-WEIGHT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+WEIGHT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
 SPARE_BYTES = 512 * 2**20
 """Memory that is to stay free beside a second model's weights, for what both compute."""
 

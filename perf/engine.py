@@ -2,7 +2,7 @@
 
     python -m perf.engine --model ~/.assay/models/smollm2-135m-instruct --data FOLDER/benchmarks [--engine openvino]
 
-The transformers engine runs in plain generate's dtype; openvino in 8 bits, and generate beside it in float32.
+The transformers engine runs in plain generate's dtype; openvino in float16 or int8, and generate beside it in float32.
 openvino forgets the prompts that it has read before each measurement, so that a prompt that is asked again does not
 look fast; within a batch it may share what prompts have in common.
 Plain generate is what a script of a few lines does: greedy, left-padded batches in the order given.
@@ -55,7 +55,7 @@ def main() -> None:
     ids = [engine._tokenizer.encode(prompt) for prompt in prompts]
     print(f"{info.version}; {info.device}, {info.dtype}, {torch.get_num_threads()} threads")
     print(f"{len(ids)} prompts of {min(map(len, ids))}-{max(map(len, ids))} tokens, {options.tokens} new tokens")
-    dtype = torch.float32 if info.dtype == "int8" else getattr(torch, info.dtype)
+    dtype = torch.float32 if info.name == "openvino" else getattr(torch, info.dtype)
     plain = AutoModelForCausalLM.from_pretrained(options.model, dtype=dtype).to(info.device).eval()
 
     writing, silent = Sampling(max_new_tokens=options.tokens), Sampling(feedback=False)

@@ -115,7 +115,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True, help=f"folder with {DIRECT} and {PAIRWISE}")
     parser.add_argument("--items", type=int, default=200)
-    parser.add_argument("--dtype", default="int8")
+    parser.add_argument("--dtype", default="auto")
     parser.add_argument("--reference", choices=["transformers", "openvino"], default="transformers")
     parser.add_argument("--verdict-only", action="store_true")
     parser.add_argument("--tokens", type=int, default=128)

@@ -178,10 +178,37 @@ def test_an_engine_and_a_base_url_that_contradict_each_other_are_refused() -> No
         read_settings(engine="transformers", base_url="http://127.0.0.1:1/v1")
 
 
-def test_auto_takes_an_endpoint_that_is_named_and_transformers_where_there_is_no_vllm() -> None:
+def test_auto_takes_an_endpoint_that_is_named() -> None:
     assert choose_engine(Settings(base_url="http://127.0.0.1:1/v1")).engine == "openai"
-    choice = choose_engine(Settings())
-    assert (choice.engine, choice.why, choice.note) == ("transformers", "vLLM is not installed here", "")
+
+
+def test_auto_takes_openvino_where_there_is_only_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.choosing.platform.machine", lambda: "x86_64")
+    choice = choose_engine(Settings(device="cpu"))
+    assert (choice.engine, choice.note) == ("openvino", "")
+    assert choice.why.startswith("vLLM is not installed here")
+
+
+@pytest.mark.parametrize("settings", [Settings(device="cuda"), Settings(device="cpu", dtype="float32")])
+def test_auto_takes_transformers_for_another_device_or_dtype(settings: Settings) -> None:
+    assert choose_engine(settings).engine == "transformers"
+
+
+def test_auto_takes_transformers_on_processors_where_openvino_was_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.choosing.platform.machine", lambda: "arm64")
+    assert choose_engine(Settings(device="cpu")).engine == "transformers"
+
+
+@pytest.mark.parametrize("wrong", [{"device": "cuda"}, {"dtype": "bfloat16"}])
+def test_openvino_refuses_a_device_or_dtype_that_it_does_not_have(wrong: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match="--engine openvino"):
+        read_settings(engine="openvino", **wrong)
+
+
+def test_eight_bits_are_openvinos_alone() -> None:
+    with pytest.raises(SettingsError, match="needs --engine openvino"):
+        read_settings(dtype="int8")
+    assert read_settings(dtype="int8", engine="openvino").torch_dtype == "auto"
 
 
 def test_asking_for_vllm_where_there_is_none_names_the_cure() -> None:

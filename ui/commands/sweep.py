@@ -60,7 +60,7 @@ def commands(open_services: Callable[[Settings], AbstractContextManager[SweepSer
         settings: Settings = context.obj
         document = {
             "direct": direct, "pairwise": pairwise, "base": base, "joint": joint, "density": density,
-            "methods": methods or ["linear"], "dtype": settings.dtype,
+            "methods": methods or ["linear"], "dtype": settings.torch_dtype,
         }  # fmt: skip
         try:
             wanted = [wanted_set(text, seed=seed) for text in sets]
