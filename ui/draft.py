@@ -38,10 +38,14 @@ def restore_draft(after: Dependency, key: str, fields: Sequence[Component], defa
         // A number field without a value arrives as 0.
         const untouched = (position) => same(present[position], defaults[position])
             || (defaults[position] === null && !present[position]);
+        // Says nothing of the field, so that what is typed while this runs is not put back.
+        const stays = {{ __type__: "update" }};
         try {{
             const values = draft === null ? defaults : JSON.parse(draft);
-            if (values.length !== defaults.length) return present;
-            return present.map((value, position) => untouched(position) ? values[position] : value);
-        }} catch {{ return present; }}
+            if (values.length !== defaults.length) return present.map(() => stays);
+            // A number field without a value has to be told so, or it holds 0 from then on.
+            const news = (position) => values[position] === null || !same(present[position], values[position]);
+            return present.map((_, position) => untouched(position) && news(position) ? values[position] : stays);
+        }} catch {{ return present.map(() => stays); }}
     }}"""
     return after.then(None, list(fields), list(fields), js=script, api_visibility="private")

@@ -96,6 +96,8 @@ def test_html_in_a_rubric_shows_as_text_and_runs_nothing(page: Page, url: str) -
     expect(page.get_by_test_id("toast-body")).to_contain_text(HOSTILE)
     expect(page.get_by_role("heading", name=HOSTILE)).to_be_visible()
     press(page, "New rubric")
+    expect(page.get_by_label("Name")).to_have_value("")
+    expect(page.get_by_label("Score 5")).to_have_value("")
     fill(page, HOSTILE, HOSTILE)
     press(page, "Save")
     expect(page.get_by_text(f"Another rubric is named “{HOSTILE}”")).to_be_visible()
