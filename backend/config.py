@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where the model runs.")
     dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
         "auto",
-        description="Number format of the weights. auto: float16 on openvino, else bfloat16 where the hardware "
+        description="Number format of the weights. auto: float32 on openvino, else bfloat16 where the hardware "
         "multiplies it. int8: on openvino only.",
     )
     feedback: bool = Field(True, description="Write feedback before the verdict; off is the verdict-only mode.")
@@ -120,8 +120,8 @@ def read_settings(**given: object) -> Settings:
         )
     if settings.engine == "openvino" and settings.device not in ("auto", "cpu"):
         raise SettingsError(f"--engine openvino runs on the CPU, not on --device {settings.device}. Leave one out.")
-    if settings.engine == "openvino" and settings.dtype == "bfloat16":
-        raise SettingsError("--engine openvino has no --dtype bfloat16. Its float16 holds the same weights.")
+    if settings.engine == "openvino" and settings.dtype not in ("auto", "float32", "int8"):
+        raise SettingsError(f"--engine openvino has no --dtype {settings.dtype}. Known: auto, float32, int8.")
     if settings.engine != "openvino" and settings.dtype == "int8":
         raise SettingsError("--dtype int8 needs --engine openvino.")
     return settings

@@ -2,7 +2,7 @@
 
     python -m perf.engine --model ~/.assay/models/smollm2-135m-instruct --data FOLDER/benchmarks [--engine openvino]
 
-The transformers engine runs in plain generate's dtype; openvino in float16 or int8, and generate beside it in float32.
+The transformers engine runs in plain generate's dtype; openvino in float32 or int8, and generate beside it in float32.
 openvino forgets the prompts that it has read before each measurement, so that a prompt that is asked again does not
 look fast; within a batch it may share what prompts have in common.
 Plain generate is what a script of a few lines does: greedy, left-padded batches in the order given.

@@ -31,4 +31,4 @@ def test_a_model_that_openvino_does_not_know_runs_on_transformers_and_says_so(
 def test_a_model_that_openvino_knows_runs_there(store: Store, tiny_model: Path, tmp_path: Path) -> None:
     files = find_model(str(tiny_model), tmp_path, prompt_format=None, report=silent)
     served = load_judge(files, Registry(store, tmp_path), silent, device="cpu", dtype="auto", engine="openvino")
-    assert (served.engine.info.name, served.engine.info.dtype, served.note) == ("openvino", "float16", "")
+    assert (served.engine.info.name, served.engine.info.dtype, served.note) == ("openvino", "float32", "")

@@ -14,19 +14,19 @@ from backend.models import weight_files
 INT8_MAX = 127
 
 
-def build_decoder(folder: Path, config: DecoderConfig, *, stored: str) -> openvino.Model:
+def build_decoder(folder: Path, config: DecoderConfig, *, int8: bool) -> openvino.Model:
     """The graph with stateful attention; openvino's own transformation turns that into paged attention.
 
     Inputs: input_ids and position_ids (rows, tokens), attention_mask and beam_idx, which only the transformation
     needs, and last (n), the positions in the flattened tokens whose logits are wanted. Output: logits
-    (1, n, vocabulary). stored: how the matrices lie in memory, float32, float16 or int8 (symmetric, one scale an
-    output channel); they are multiplied in float32 whichever it is.
+    (1, n, vocabulary). int8: the matrices are stored in 8 bits, symmetrically, with one scale an output channel,
+    and multiplied in float32.
 
     Raises ModelFilesError for weights that lack something, ModelUnsupportedError for weights that hold more than
     the graph uses: they are of a model that computes something else.
     """
     weights = Weights(weight_files(folder))
-    model = _Decoder(config, weights, stored).model()
+    model = _Decoder(config, weights, int8).model()
     left = [name for name in weights.left if not name.endswith("rotary_emb.inv_freq")]
     if config.tied:
         left = [name for name in left if name != "lm_head.weight"]
@@ -40,10 +40,10 @@ def build_decoder(folder: Path, config: DecoderConfig, *, stored: str) -> openvi
 class _Decoder:
     """Builds the graph. Shapes in comments: b rows, t tokens, h heads, s head size."""
 
-    def __init__(self, config: DecoderConfig, weights: Weights, stored: str) -> None:
+    def __init__(self, config: DecoderConfig, weights: Weights, int8: bool) -> None:
         self._config = config
         self._weights = weights
-        self._stored = stored
+        self._int8 = int8
         self._sinks: list[Any] = []
         self._ids = _input("input_ids", [-1, -1], openvino.Type.i64)
         self._positions = _input("position_ids", [-1, -1], openvino.Type.i64)
@@ -113,13 +113,7 @@ class _Decoder:
 
     def _matrix(self, name: str, outputs: int, inputs: int) -> Any:
         matrix = self._weights.take(name, (outputs, inputs))
-        match self._stored:
-            case "int8":
-                return _in_eight_bits(matrix)
-            case "float16" if numpy.abs(matrix).max() <= numpy.finfo(numpy.float16).max:
-                return opset15.convert(opset15.constant(matrix.astype(numpy.float16)), "f32")
-            case _:
-                return _floats(matrix)
+        return _in_eight_bits(matrix) if self._int8 else _floats(matrix)
 
     def _norm(self, name: str, states: Any) -> Any:
         """Root mean square layer normalisation (arXiv 1910.07467, equation 4)."""

@@ -31,11 +31,10 @@ from backend.types import Finish, Reading, Sampling
 PREFILL_TOKENS = 512
 """Tokens of a prompt read at once; it bounds the memory that reading takes."""
 MAX_ROWS = 16
-CACHE_BYTES = 640 * 2**20
+CACHE_BYTES = 512 * 2**20
 """Memory for the key-value cache, unless one prompt alone needs more."""
-DTYPES = ("float16", "float32", "int8")
-"""How the weights are stored. float16 holds what bfloat16 does, and gives float32's verdicts; int8 writes faster, and
-its verdicts differ where the judge is undecided."""
+DTYPES = ("float32", "int8")
+"""How the weights are stored. int8 writes one feedback faster; its verdicts differ where the judge is undecided."""
 TOLERATED_DIFFERENCE = 0.02
 """Between a token's probability read in one piece and with the cache."""
 
@@ -43,7 +42,7 @@ TOLERATED_DIFFERENCE = 0.02
 class OpenVinoEngine:
     """A model folder, loaded. Speaks backend.engines.base.Engine.
 
-    dtype: auto (float16), float16, float32 or int8. Raises ModelFilesError for weights that can't be read,
+    dtype: auto (float32), float32 or int8. Raises ModelFilesError for weights that can't be read,
     ModelUnsupportedError for an architecture or tokenizer that this engine does not know, SettingsError for another
     dtype.
     """
@@ -54,7 +53,7 @@ class OpenVinoEngine:
         self._tokenizer = PromptTokenizer(folder)
         ends = {*self._config.end_tokens, self._tokenizer.end_of_turn}
         self._end_tokens = frozenset(token for token in ends if token is not None)
-        self._decoder = PagedDecoder(folder, self._config, stored=self._dtype)
+        self._decoder = PagedDecoder(folder, self._config, int8=self._dtype == "int8")
         self._blocks = self._room_for(CACHE_BYTES // self._decoder.block_bytes)
         self._check_attention()
 
@@ -242,7 +241,7 @@ class _Row(Row):
 
 def _choose_dtype(wanted: str) -> str:
     if wanted == "auto":
-        return "float16"
+        return "float32"
     if wanted not in DTYPES:
         raise SettingsError(f"The openvino engine has no dtype {wanted!r}. Known: auto, {', '.join(DTYPES)}.")
     return wanted

@@ -36,8 +36,8 @@ class PagedDecoder:
     it. Raises what build_decoder raises, and ModelUnsupportedError if OpenVINO can't compile the graph here.
     """
 
-    def __init__(self, folder: Path, config: DecoderConfig, *, stored: str) -> None:
-        graph = build_decoder(folder, config, stored=stored)
+    def __init__(self, folder: Path, config: DecoderConfig, *, int8: bool) -> None:
+        graph = build_decoder(folder, config, int8=int8)
         options = {
             "INFERENCE_PRECISION_HINT": "f32",
             "KV_CACHE_PRECISION": "f32",
