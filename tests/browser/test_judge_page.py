@@ -221,16 +221,16 @@ def test_examples_fill_the_form(page: Page, app: App) -> None:
 
 def test_cancel_stops_the_judge_and_keeps_the_form(page: Page, app: App) -> None:
     visit(page, app)
-    write(page, "Take your time.", "Slowly.")
+    write(page, "Take your time.", *(f"Slowly, {count} times." for count in range(2, 7)))
     choose_rubric(page, "Tone")
     page.get_by_text("Settings", exact=True).click()
     page.get_by_label("number input for Most tokens of feedback").fill("2048")
     page.keyboard.press("Tab")
-    press(page, "Judge")
-    expect(page.locator(".assay-pass .assay-text")).not_to_be_empty()
+    press(page, "Rank 5 responses")  # 25 readings: one alone may be over before Cancel is pressed
+    expect(page.locator("#verdict")).to_contain_text("of 25 readings")
     press(page, "Cancel")
     expect(page.locator("#verdict")).to_contain_text("Cancelled", timeout=5_000)
-    expect(page.get_by_role("button", name="Judge", exact=True)).to_be_enabled()
+    expect(page.get_by_role("button", name="Rank 5 responses", exact=True)).to_be_enabled()
     expect(page.get_by_label("Instruction", exact=True)).to_have_value("Take your time.")
     assert not app.rows(
         "select 1 from items where instruction = ? and id in (select item_id from verdicts)", "Take your time."
