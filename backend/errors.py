@@ -5,6 +5,7 @@
     │   └── PromptTooLongError     the prompt and the answer don't fit the model's context
     ├── NotFoundError              an id that names nothing
     ├── ConflictError              it changed underneath, or is in use
+    ├── NotAllowedError            the person's role does not cover it
     ├── ModelError                 a model folder or name that can't be judged with
     │   ├── ModelFilesError        files missing, of a refused kind, or not readable
     │   ├── ModelFetchError        the hub or the package index could not be reached
@@ -54,6 +55,10 @@ class NotFoundError(AssayError):
 
 class ConflictError(AssayError):
     """What was to be changed has changed meanwhile, or is in use."""
+
+
+class NotAllowedError(AssayError):
+    """The person may not do that. Nothing was changed."""
 
 
 class ModelError(AssayError):

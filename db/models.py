@@ -44,6 +44,9 @@ class User(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(100), unique=True)
     role: Mapped[str] = mapped_column(String(20))
+    """admin, lead or annotator."""
+    password_hash: Mapped[str | None] = mapped_column(String(200))
+    """Argon2id with its salt and settings; null for who can't sign in, such as the local owner."""
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -164,11 +167,11 @@ class Job(Base):
     __tablename__ = "jobs"
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(String(20), index=True)
-    """merge, train or sweep."""
+    """merge, train, sweep or judge."""
     title: Mapped[str] = mapped_column(String(300))
     spec: Mapped[dict[str, Any]]
     state: Mapped[str] = mapped_column(String(20), index=True)
-    """queued, running, done, failed or cancelled."""
+    """queued, running, paused, done, failed or cancelled."""
     message: Mapped[str] = mapped_column(default="")
     fraction: Mapped[float | None]
     result: Mapped[dict[str, Any] | None]
@@ -305,12 +308,15 @@ class Label(Base):
     """What a person said of an item. Append-only: an edit or an undo is a row that supersedes."""
 
     __tablename__ = "labels"
-    __table_args__ = (Index("ix_labels_verdict_author", "verdict_id", "author_id"),)
+    __table_args__ = (
+        Index("ix_labels_verdict_author", "verdict_id", "author_id"),
+        Index("ix_labels_project_item_author", "project_item_id", "author_id"),
+    )
     id: Mapped[int] = mapped_column(primary_key=True)
     client_id: Mapped[str] = mapped_column(String(64), unique=True)
     """Made by the page, so that a click that arrives twice is one label."""
     kind: Mapped[str] = mapped_column(String(20))
-    """agree or override (given after the verdict was seen), or withdrawn (an undo)."""
+    """blind (given before a verdict was seen), agree or override (given after), or withdrawn (an undo)."""
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"), index=True)
     rubric_version_id: Mapped[int] = mapped_column(ForeignKey("rubric_versions.id"), index=True)
     verdict_id: Mapped[int | None] = mapped_column(ForeignKey("verdicts.id"))
@@ -327,5 +333,156 @@ class Label(Base):
     restores_id: Mapped[int | None] = mapped_column(ForeignKey("labels.id"))
     """The earlier label that an undo made the current one again; this row says the same as that one."""
     created_at: Mapped[datetime] = mapped_column(default=now)
+    project_item_id: Mapped[int | None] = mapped_column(ForeignKey("project_items.id"))
+    """Where it was given in a project."""
+    round: Mapped[int] = mapped_column(default=1, server_default="1")
+    """2 where an item came back to measure how consistent its author is."""
+    seconds: Mapped[float | None]
+    """From when the page showed the item to when its author decided; null outside of projects."""
+    shown_order: Mapped[list[Any] | None]
+    """Positions of the responses in the order in which the page showed them."""
     verdict: Mapped[Verdict | None] = relationship(back_populates="labels")
     author: Mapped[User] = relationship()
+
+
+class Project(Base):
+    """Items that several people label by the same rules."""
+
+    __tablename__ = "projects"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    guidelines: Mapped[str]
+    """Markdown for those who label."""
+    mode: Mapped[str] = mapped_column(String(20))
+    """direct, pairwise or ranking: of every item."""
+    blind: Mapped[bool]
+    """People label before they see the verdict."""
+    people_per_item: Mapped[int]
+    item_order: Mapped[str] = mapped_column(String(20))
+    """given or random."""
+    repeats: Mapped[int]
+    """How many items come back to each person, to measure their consistency."""
+    lease_seconds: Mapped[int]
+    """How long an item in hand is kept for its person."""
+    seed: Mapped[int] = mapped_column(BigInteger)
+    """Of the random order and of the sides."""
+    state: Mapped[str] = mapped_column(String(20))
+    """open, closed or archived."""
+    created_by_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    rubrics: Mapped[list["ProjectRubric"]] = relationship(order_by="ProjectRubric.position")
+
+
+class ProjectRubric(Base):
+    """A rubric by which each item of the project is labelled that brings none of its own."""
+
+    __tablename__ = "project_rubrics"
+    __table_args__ = (UniqueConstraint("project_id", "rubric_version_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
+    rubric_version_id: Mapped[int] = mapped_column(ForeignKey("rubric_versions.id"))
+    position: Mapped[int]
+    rubric_version: Mapped[RubricVersion] = relationship()
+
+
+class ProjectItem(Base):
+    """An item to be labelled by one rubric in one project; never changed, but for `people`."""
+
+    __tablename__ = "project_items"
+    __table_args__ = (
+        UniqueConstraint("project_id", "item_id", "rubric_version_id"),
+        UniqueConstraint("project_id", "position"),
+        Index("ix_project_items_order", "project_id", "order_key"),
+        Index("ix_project_items_people", "project_id", "people", "order_key"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"), index=True)
+    rubric_version_id: Mapped[int] = mapped_column(ForeignKey("rubric_versions.id"))
+    position: Mapped[int]
+    """In the order of import, from 0."""
+    order_key: Mapped[int] = mapped_column(BigInteger)
+    """Items are handed out by it."""
+    people: Mapped[int] = mapped_column(default=0)
+    """How many people have a label on it that stands, of the first round."""
+    external_id: Mapped[str | None] = mapped_column(String(300))
+    sources: Mapped[list[Any] | None]
+    """Who wrote each response, by position; null where that is not known."""
+    extra: Mapped[dict[str, Any] | None]
+    """The other fields of the imported row."""
+    imported_labels: Mapped[list[Any] | None]
+    """What people had said before the import: scores from 1 to 5, or A, B and tie."""
+    item: Mapped[Item] = relationship()
+    rubric_version: Mapped[RubricVersion] = relationship()
+
+
+class Lease(Base):
+    """An item in a person's hands, until it expires; one each."""
+
+    __tablename__ = "leases"
+    __table_args__ = (UniqueConstraint("project_id", "user_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
+    project_item_id: Mapped[int] = mapped_column(ForeignKey("project_items.id"), index=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    round: Mapped[int]
+    taken_at: Mapped[datetime] = mapped_column(default=now)
+    expires_at: Mapped[datetime]
+
+
+class LabelDraft(Base):
+    """What a person has entered of a label that is not given yet."""
+
+    __tablename__ = "label_drafts"
+    __table_args__ = (UniqueConstraint("project_item_id", "user_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_item_id: Mapped[int] = mapped_column(ForeignKey("project_items.id"))
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    choice: Mapped[str] = mapped_column(String(100))
+    note: Mapped[str]
+    saved_at: Mapped[datetime]
+
+
+class Skip(Base):
+    """A person passed an item by; others still get it."""
+
+    __tablename__ = "skips"
+    __table_args__ = (UniqueConstraint("project_item_id", "user_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_item_id: Mapped[int] = mapped_column(ForeignKey("project_items.id"))
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Flag(Base):
+    """Something is wrong with an item, as a person says in their note."""
+
+    __tablename__ = "flags"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    client_id: Mapped[str] = mapped_column(String(64), unique=True)
+    project_item_id: Mapped[int] = mapped_column(ForeignKey("project_items.id"), index=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    note: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Reveal(Base):
+    """A person was shown a verdict on an item of a project: what they say from then on is not blind."""
+
+    __tablename__ = "reveals"
+    __table_args__ = (UniqueConstraint("project_item_id", "user_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_item_id: Mapped[int] = mapped_column(ForeignKey("project_items.id"))
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    verdict_id: Mapped[int] = mapped_column(ForeignKey("verdicts.id"))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class BatchFailure(Base):
+    """Why the last batch has no result for an item; gone when it has one."""
+
+    __tablename__ = "batch_failures"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_item_id: Mapped[int] = mapped_column(ForeignKey("project_items.id"), unique=True)
+    reason: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=now)
