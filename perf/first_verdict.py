@@ -73,7 +73,10 @@ def _open(page: Any, url: str) -> None:
 
 
 def _judge(page: Any, instruction: str) -> None:
+    from playwright.sync_api import expect
+
     page.get_by_role("button", name="Score one response").click()
+    expect(page.get_by_label("Response", exact=True)).not_to_be_empty()
     page.get_by_label("Instruction", exact=True).fill(instruction)
     page.get_by_role("button", name="Settings").click()
     page.get_by_label("Write feedback").uncheck()
