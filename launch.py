@@ -150,6 +150,7 @@ def wire(settings: Settings, store: "Store") -> "Services":
     """Make every service, each with what it depends on."""
     from backend.activating import Activating
     from backend.alpha_lab import AlphaLab
+    from backend.comparing import Comparing
     from backend.history import History
     from backend.jobs import JobKind, Jobs
     from backend.judging import Judging
@@ -187,6 +188,7 @@ def wire(settings: Settings, store: "Store") -> "Services":
         library=library,
         labels=Labels(store),
         history=History(store),
+        comparing=Comparing(store),
         registry=registry,
         registering=Registering(registry),
         activating=activating,
@@ -272,7 +274,23 @@ def _sweep_command() -> typer.Typer:
     return sweep.commands(open_services)
 
 
+def _agreement_command() -> typer.Typer:
+    from backend.comparing import Comparing
+    from ui.commands import agreement
+
+    @contextmanager
+    def open_comparing(settings: Settings) -> Iterator[Comparing]:
+        store = open_store(settings)
+        try:
+            yield Comparing(store)
+        finally:
+            store.close()
+
+    return agreement.commands(open_comparing)
+
+
 COMMANDS: dict[str, Callable[[], typer.Typer]] = {
+    "agreement": _agreement_command,
     "data": _data_commands,
     "train": _train_command,
     "merge": _merge_command,

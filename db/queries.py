@@ -74,10 +74,15 @@ def mentioning(text: str) -> ColumnElement[bool]:
 
 
 def is_current() -> ColumnElement[bool]:
-    """A label that stands: nothing supersedes it, and it is no withdrawal."""
+    """A label on a verdict that stands."""
+    return and_(Label.verdict_id.is_not(None), stands())
+
+
+def stands() -> ColumnElement[bool]:
+    """Nothing supersedes the label, and it is no withdrawal."""
     successor = aliased(Label)
     superseded = exists().where(successor.supersedes_id == Label.id).correlate(Label)
-    return and_(Label.verdict_id.is_not(None), Label.kind != WITHDRAWN, ~superseded)
+    return and_(Label.kind != WITHDRAWN, ~superseded)
 
 
 def _labelled(*, agrees: bool) -> Select[int | None]:

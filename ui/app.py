@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from ui import alpha_lab, experts, history, judge, models, rubrics
+from ui import agreement, alpha_lab, experts, history, judge, models, rubrics
 from ui.services import Services
 from ui.shell import CSS_PATH, header, theme
 
@@ -23,6 +23,9 @@ def build(services: Services) -> gr.Blocks:
     with demo.route("History", "history"):
         _top("What was said of what: every verdict, and what people said of it.")
         history.build(services.history, services.labels, services.owner_id)
+    with demo.route("Agreement", "agreement"):
+        _top("How far people and the model agree, and how sure that is.")
+        agreement.build(services.comparing)
     with demo.route("Experts", "experts"):
         _top("The two halves of a judge: one trained on scores, one on pairs.")
         experts.build(services.jobs, services.registry, services.home, services.owner_id)

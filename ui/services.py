@@ -5,6 +5,7 @@ from pathlib import Path
 
 from backend.activating import Activating
 from backend.alpha_lab import AlphaLab
+from backend.comparing import Comparing
 from backend.history import History
 from backend.jobs import Jobs
 from backend.judging import Judging
@@ -28,6 +29,7 @@ class Services:
     library: RubricLibrary
     labels: Labels
     history: History
+    comparing: Comparing
     registry: Registry
     registering: Registering
     activating: Activating

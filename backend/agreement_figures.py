@@ -1,0 +1,313 @@
+"""Which figures a comparison has, computed from its columns."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+from numpy.typing import NDArray
+
+from backend.agreement import ENOUGH, clustered
+from backend.agreement.alternative import FEWEST_ITEMS, alternative_test
+from backend.agreement.bootstrap import Floats, Integers
+from backend.agreement.calibration import recalibration, reliability
+from backend.agreement.ceiling import everybody
+from backend.agreement.direct import compare_scores
+from backend.agreement.pairs import compare_winners, longer_wins, position_bias
+from backend.agreement.people import people
+from backend.agreement.powered import Verdicts, powered_mean
+from backend.agreement.reliability import among
+from backend.agreement.slices import quartiles, slices
+from backend.agreement_report import Anchoring, Ceiling, Disagreement, Named, PoweredPart
+from backend.agreement_rows import NONE, Labels, Rows
+from backend.types import SCORES, Mode
+
+MOST_RATERS = 24
+"""In the heat map of everybody: more names can't be read."""
+MOST_MODELS = 6
+WORST = 10
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Rows and the choice of a model. beside: the verdict of each label. of_kind: labels of the chosen kind.
+
+    lengths: characters of both responses of each label's item. sums: by rubric version, of all the model's verdicts:
+    how many, their sum and that of their squares.
+    """
+
+    mode: Mode
+    model: int
+    rows: Rows
+    beside: Integers
+    of_kind: NDArray[numpy.bool_]
+    lengths: tuple[Floats, Floats]
+    sums: dict[int, tuple[int, float, float]]
+    rubrics: dict[int, str]
+    people: dict[int, str]
+    models: dict[int, str]
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Labels that have a verdict beside them. error: steps apart, or 1 where the winners differ."""
+
+    labels: Labels
+    model: Integers
+    expected: Floats
+    confidence: Floats
+    length: Floats
+    error: Floats
+
+
+def figures(of: Compared) -> dict[str, Any]:
+    """The fields of a Report that this selection has."""
+    chosen = _pairs(of, of.of_kind & (of.beside != NONE))
+    direct = of.mode is Mode.DIRECT
+    labels = chosen.labels
+    found: dict[str, Any] = {
+        "ceiling": _ceiling(of),
+        **_alternative(of),
+        "powered": _powered(of, chosen),
+        "anchoring": _anchoring(of),
+        "slices": _slices(of, chosen),
+        "months": _months(chosen),
+        "versions": _versions(of),
+        "people": _people(of),
+        "worst": _worst(of),
+    }
+    sure = ~numpy.isnan(chosen.confidence)
+    if sure.any():
+        found["reliability"] = reliability(chosen.confidence[sure], chosen.error[sure] == 0, labels.question[sure])
+    if direct:
+        found["scores"] = compare_scores(chosen.model, labels.value, labels.question)
+        found["recalibration"] = recalibration(chosen.expected, labels.value.astype(float), labels.question)
+        lean = (chosen.model - labels.value).astype(float)
+    else:
+        found["winners"] = compare_winners(chosen.model, labels.value, labels.question)
+        found |= _pairwise(of)
+        lean = _points(chosen.model) - _points(labels.value)
+    known = ~numpy.isnan(chosen.length)
+    found["verbosity"] = clustered.slope(chosen.length[known], lean[known], labels.question[known])
+    return found
+
+
+def _pairs(of: Compared, kept: NDArray[numpy.bool_]) -> _Pairs:
+    labels, verdicts, places = of.rows.labels.only(kept), of.rows.verdicts, of.beside[kept]
+    length_a, length_b = of.lengths[0][kept], of.lengths[1][kept]
+    model = verdicts.value[places]
+    direct = of.mode is Mode.DIRECT
+    with numpy.errstate(divide="ignore", invalid="ignore"):
+        length = numpy.log2(numpy.maximum(length_a, 1))
+        if not direct:
+            length = length - numpy.log2(numpy.maximum(length_b, 1))
+    error = numpy.abs(model - labels.value) if direct else model != labels.value
+    return _Pairs(
+        labels, model, verdicts.expected[places], verdicts.confidence[places], length, error.astype(numpy.float64)
+    )
+
+
+def _points(winners: Integers) -> Floats:
+    """What A gets: 1, 0, or one half for a tie."""
+    return numpy.array([1.0, 0.0, 0.5])[winners]
+
+
+def _pairwise(of: Compared) -> dict[str, Any]:
+    """Position bias over the judged questions, and the longer response over the labels."""
+    verdicts = of.rows.verdicts
+    newest = verdicts.newest(of.model, of.rows.questions)
+    newest = newest[newest != NONE]
+    both = newest[~numpy.isnan(verdicts.p_a_first[newest]) & ~numpy.isnan(verdicts.p_a_second[newest])]
+    kept = of.of_kind & (of.beside != NONE) & ~numpy.isnan(of.lengths[0]) & ~numpy.isnan(of.lengths[1])
+    return {
+        "position": position_bias(verdicts.p_a_first[both], verdicts.p_a_second[both]),
+        "longer": longer_wins(
+            verdicts.value[of.beside[kept]],
+            of.rows.labels.value[kept],
+            of.lengths[0][kept],
+            of.lengths[1][kept],
+        ),
+    }
+
+
+def _last_of_each(of: Compared) -> Labels:
+    """Labels of the chosen kind, of several by one person on one question the last."""
+    labels = of.rows.labels.only(of.of_kind)
+    cell = labels.question * (int(labels.person.max(initial=0)) + 1) + labels.person
+    _, last = numpy.unique(cell[::-1], return_index=True)
+    return labels.only(len(cell) - 1 - last)
+
+
+def _table(of: Compared, labels: Labels, raters: list[int]) -> Integers:
+    """(questions, people) of values, NONE where there is none."""
+    table = numpy.full((of.rows.questions, len(raters)), NONE)
+    places = numpy.full(int(labels.person.max(initial=0)) + 1, NONE)
+    places[raters] = numpy.arange(len(raters))
+    column = places[labels.person]
+    kept = column != NONE
+    table[labels.question[kept], column[kept]] = labels.value[kept]
+    return table
+
+
+def _raters(labels: Labels, most: int, fewest: int = 1) -> list[int]:
+    """Whoever has the most labels, at most so many, at least with so many labels."""
+    persons, counts = numpy.unique(labels.person, return_counts=True)
+    order = numpy.argsort(-counts, kind="stable")[:most]
+    return [int(persons[place]) for place in order if counts[place] >= fewest]
+
+
+def _model_column(of: Compared, model: int) -> Integers:
+    newest = of.rows.verdicts.newest(model, of.rows.questions)
+    if not len(of.rows.verdicts.value):
+        return newest
+    return numpy.where(newest == NONE, NONE, of.rows.verdicts.value[newest])
+
+
+def _ceiling(of: Compared) -> Ceiling:
+    labels = _last_of_each(of)
+    direct = of.mode is Mode.DIRECT
+    size, first = (len(SCORES), 1) if direct else (3, 0)
+    model = _model_column(of, of.model)
+    asked = numpy.flatnonzero(numpy.isin(numpy.arange(of.rows.questions), labels.question) & (model != NONE))
+    questions = numpy.concatenate([labels.question, asked])
+    values = numpy.concatenate([labels.value, model[asked]]) - first
+    raters = _raters(labels, MOST_RATERS)
+    models = [of.model, *(key for key in of.models if key != of.model)][:MOST_MODELS]
+    columns = [_table(of, labels, raters), *(_model_column(of, key)[:, None] for key in models)]
+    table = numpy.hstack(columns)
+    together = everybody(numpy.where(table == NONE, NONE, table - first), size=size, ordinal=direct)
+    names = [of.people.get(person, f"person {person}") for person in raters]
+    names += [of.models.get(key, f"model {key}") + " (model)" for key in models]
+    return Ceiling(
+        people=among(labels.question, labels.value - first, size, ordinal=direct),
+        with_model=among(questions, values, size, ordinal=direct),
+        everybody=together,
+        names=tuple(names[rater] for rater in together.raters),
+    )
+
+
+def _alternative(of: Compared) -> dict[str, Any]:
+    labels = _last_of_each(of)
+    raters = _raters(labels, MOST_RATERS, FEWEST_ITEMS)
+    table = _table(of, labels, raters).astype(float)
+    model = _model_column(of, of.model).astype(float)
+    table[table == NONE], model[model == NONE] = numpy.nan, numpy.nan
+    return {
+        "alternative": alternative_test(model, table, ordinal=of.mode is Mode.DIRECT),
+        "alternative_names": tuple(of.people.get(person, f"person {person}") for person in raters),
+    }
+
+
+def _powered(of: Compared, chosen: _Pairs) -> tuple[PoweredPart, ...]:
+    """The mean of all, then that of each rubric version with enough labelled items."""
+    labels = chosen.labels
+    value = labels.value.astype(float) if of.mode is Mode.DIRECT else _points(labels.value)
+    questions, first, index = numpy.unique(labels.question, return_index=True, return_inverse=True)
+    if not len(questions):
+        return ()
+    means = numpy.bincount(index, weights=value) / numpy.bincount(index)
+    expected, version = chosen.expected[first], labels.rubric_version[first]
+    parts = [PoweredPart("all", powered_mean(means, expected, _others(expected, list(of.sums.values()))))]
+    for key, total in of.sums.items():
+        inside = version == key
+        if len(of.sums) > 1 and inside.sum() >= ENOUGH:
+            name = of.rubrics.get(key, f"rubric version {key}")
+            parts.append(
+                PoweredPart(name, powered_mean(means[inside], expected[inside], _others(expected[inside], [total])))
+            )
+    return tuple(parts)
+
+
+def _others(labelled: Floats, sums: list[tuple[int, float, float]]) -> Verdicts:
+    """The verdicts on what is not labelled: all, less those on labelled items."""
+    n = sum(one[0] for one in sums) - len(labelled)
+    if n <= 0:
+        return Verdicts(0, 0.0, 0.0)
+    mean = (sum(one[1] for one in sums) - float(labelled.sum())) / n
+    square = (sum(one[2] for one in sums) - float((labelled**2).sum())) / n
+    return Verdicts(n, mean, max(0.0, square - mean**2))
+
+
+def _anchoring(of: Compared) -> Anchoring:
+    """Over labels of both kinds, each beside a verdict."""
+    both = _pairs(of, of.beside != NONE)
+    same, blind = (both.error == 0).astype(float), both.labels.blind
+    question = both.labels.question
+    return Anchoring(
+        blind=clustered.mean(same[blind], question[blind]),
+        after=clustered.mean(same[~blind], question[~blind]),
+        gap=clustered.difference(same, ~blind, question),
+    )
+
+
+def _slices(of: Compared, chosen: _Pairs) -> Any:
+    labels = chosen.labels
+    unit = "characters" if of.mode is Mode.DIRECT else "times as long as B"
+    return slices(
+        chosen.error,
+        labels.question,
+        {
+            "rubric": _named(labels.rubric_version, of.rubrics),
+            "person": _named(labels.person, of.people),
+            "length": quartiles(numpy.round(2**chosen.length, 3), unit),
+            "confidence": quartiles(chosen.confidence, ""),
+        },
+    )
+
+
+def _named(keys: Integers, names: dict[int, str]) -> tuple[Integers, tuple[str, ...]]:
+    unique, numbers = numpy.unique(keys, return_inverse=True)
+    return numbers, tuple(names.get(int(key), str(key)) for key in unique)
+
+
+def _months(chosen: _Pairs) -> tuple[Named, ...]:
+    """The mean error by the month of the label."""
+    found = []
+    for month in numpy.unique(chosen.labels.month):
+        inside = chosen.labels.month == month
+        stat = clustered.mean(chosen.error[inside], chosen.labels.question[inside])
+        found.append(Named(f"{month // 100}-{month % 100:02}", stat))
+    return tuple(found)
+
+
+def _versions(of: Compared) -> tuple[Named, ...]:
+    """The error of each other model less this one's, on the same blind labels: below 0 where the other is nearer."""
+    labels = of.rows.labels.only(of.rows.labels.blind)
+    own = _model_column(of, of.model)[labels.question]
+    found = []
+    for key, name in of.models.items():
+        other = _model_column(of, key)[labels.question]
+        both = (own != NONE) & (other != NONE)
+        if key == of.model or not both.any():
+            continue
+        value = labels.value[both]
+        if of.mode is Mode.DIRECT:
+            lead = numpy.abs(other[both] - value) - numpy.abs(own[both] - value)
+        else:
+            lead = (other[both] != value).astype(int) - (own[both] != value).astype(int)
+        found.append(Named(name, clustered.mean(lead.astype(float), labels.question[both])))
+    return tuple(found)
+
+
+def _people(of: Compared) -> Any:
+    labels = of.rows.labels.only(of.of_kind)
+    value = labels.value.astype(float) if of.mode is Mode.DIRECT else _points(labels.value)
+    return people(labels.person, labels.question, value)
+
+
+def _worst(of: Compared) -> tuple[Disagreement, ...]:
+    chosen = _pairs(of, of.of_kind & (of.beside != NONE))
+    value = chosen.labels.value.astype(float) if of.mode is Mode.DIRECT else _points(chosen.labels.value)
+    places = of.beside[of.of_kind & (of.beside != NONE)]
+    distance = numpy.abs(chosen.expected - value)
+    order = numpy.argsort(-distance, kind="stable")[:WORST]
+    return tuple(
+        Disagreement(
+            verdict_id=int(of.rows.verdicts.id[places[row]]),
+            person=of.people.get(int(chosen.labels.person[row]), f"person {chosen.labels.person[row]}"),
+            said=int(chosen.labels.value[row]),
+            model=float(chosen.expected[row]),
+            distance=float(distance[row]),
+        )
+        for row in order
+        if distance[row] > 0
+    )

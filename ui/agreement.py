@@ -1,0 +1,205 @@
+"""The agreement page: how far people and a model agree, how sure that is, and what people reach among themselves."""
+
+import tempfile
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from backend.agreement_report import Report
+from backend.agreement_rows import Kind, Selection
+from backend.comparing import Comparing
+from backend.errors import InvalidInputError
+from backend.types import Mode
+from ui.agreement_export import csv_zip, figures, html_report, table_html
+from ui.agreement_tables import Table, counts_words, selection_words, tables
+from ui.shell import escape, shown
+
+Update = dict[Component, Any]
+MODES = [("Score", "direct"), ("Pair", "pairwise"), ("Ranking", "ranking")]
+KINDS = [
+    ("Blind if there are enough", ""),
+    ("Blind only", "blind"),
+    ("After the verdict only", "after"),
+    ("Both, pooled", "pooled"),
+]
+SECTIONS = (
+    ("agreement", ("agreement", "confusion")),
+    ("position_and_length", ()),
+    ("ceiling", ("ceiling",)),
+    ("alternative_annotator", ()),
+    ("powered_mean", ("powered_mean",)),
+    ("anchoring", ("anchoring",)),
+    ("calibration", ("calibration",)),
+    ("slices", ("slices",)),
+    ("disagreements", ()),
+    ("drift", ("drift",)),
+    ("people", ()),
+)
+"""Each table, and the figures above it."""
+PLOT_NAMES = {
+    "agreement": "Figures of agreement with intervals",
+    "confusion": "What the model and the person said",
+    "ceiling": "Everybody beside everybody",
+    "powered_mean": "Means with intervals",
+    "anchoring": "Blind and after",
+    "calibration": "Reliability",
+    "slices": "Gaps of the parts",
+    "drift": "Error by month",
+}
+
+
+def build(comparing: Comparing) -> None:
+    """Lay out the page inside the route that is open."""
+    _AgreementPage(comparing).wire()
+
+
+class _Section:
+    """A heading, its figures and its table; hidden where it has nothing to say."""
+
+    def __init__(self, key: str, plots: tuple[str, ...]) -> None:
+        self.key = key
+        with gr.Column(visible=False, elem_classes="assay-agreement-part") as self.column:
+            self.title = gr.HTML(label=f"Heading of {key}")
+            with gr.Row():
+                self.plots = {
+                    name: gr.Plot(label=PLOT_NAMES[name], visible=False, show_label=False, min_width=300)
+                    for name in plots
+                }
+            self.table = gr.HTML(label=f"Table of {key}")
+
+    @property
+    def components(self) -> list[Component]:
+        return [self.column, self.title, self.table, *self.plots.values()]
+
+    def show(self, table: Table | None, drawn: dict[str, Any]) -> Update:
+        if table is None:
+            return {self.column: gr.update(visible=False)}
+        update: Update = {
+            self.column: gr.update(visible=True),
+            self.title: f"<h2>{escape(table.title)}</h2>",
+            self.table: table_html(table),
+        }
+        return update | {
+            plot: gr.update(value=drawn.get(name), visible=name in drawn) for name, plot in self.plots.items()
+        }
+
+
+class _AgreementPage:
+    """The components, and the handlers that gather from them, call one service, and render."""
+
+    def __init__(self, comparing: Comparing) -> None:
+        self._comparing = comparing
+        with gr.Row(elem_classes="assay-filters"):
+            self._mode = gr.Dropdown(MODES, value="direct", label="Mode", min_width=110)
+            self._model = gr.Dropdown([("Most labels", "")], value="", label="Model", min_width=140)
+            self._rubric = gr.Dropdown([("Any", "")], value="", label="Rubric", min_width=140)
+            self._kind = gr.Dropdown(KINDS, value="", label="Labels", min_width=170)
+            self._people = gr.Dropdown([], value=[], multiselect=True, label="People (none: all)", min_width=150)
+            self._since = gr.Textbox(label="From day", placeholder="2026-01-31", max_lines=1, min_width=110)
+            self._until = gr.Textbox(label="Until day", placeholder="2026-12-31", max_lines=1, min_width=110)
+        self._filters: list[Component] = [
+            self._mode, self._model, self._rubric, self._kind, self._people, self._since, self._until,
+        ]  # fmt: skip
+        self._summary = gr.HTML(label="What is compared")
+        self._sections = [_Section(key, plots) for key, plots in SECTIONS]
+        with gr.Row(elem_classes="assay-tools"):
+            self._make_report = gr.Button("Make a report", size="sm", min_width=120, scale=0)
+            self._make_tables = gr.Button("Make CSV tables", size="sm", min_width=120, scale=0)
+        self._file = gr.File(label="To hand over", visible=False)
+
+    def wire(self) -> None:
+        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        found: list[Component] = [self._summary]
+        for section in self._sections:
+            found += section.components
+        choices: list[Component] = [self._model, self._rubric, self._people]
+        arrived = gr.context.Context.root_block.load(self._choices, [self._mode], choices, **quiet)
+        arrived.success(self._compare, self._filters, found, **quiet)
+        switched = self._mode.input(self._choices, [self._mode], choices, **quiet)
+        switched.success(self._compare, self._filters, found, **quiet)
+        changes = [
+            self._model.input, self._rubric.input, self._kind.input, self._people.input,
+            self._since.submit, self._until.submit,
+        ]  # fmt: skip
+        gr.on(changes, self._compare, self._filters, found, api_visibility="private", show_progress_on=[self._summary])
+        self._make_report.click(self._report, self._filters, [self._file], api_visibility="private")
+        self._make_tables.click(self._tables, self._filters, [self._file], api_visibility="private")
+
+    # Handlers
+
+    @shown
+    def _choices(self, mode: str) -> Update:
+        choices = self._comparing.choices(Mode(mode))
+        return {
+            self._model: gr.update(choices=[("Most labels", ""), *_keyed(choices.models)], value=""),
+            self._rubric: gr.update(choices=[("Any", ""), *_keyed(choices.rubrics)], value=""),
+            self._people: gr.update(choices=_keyed(choices.people), value=[]),
+        }
+
+    @shown
+    def _compare(self, *filters: Any) -> Update:
+        report = self._comparing.report(_selection(filters))
+        update: Update = {self._summary: _summary(report)}
+        drawn = figures(report)
+        made = {table.key: table for table in tables(report)} if report.counts.compared else {}
+        for section in self._sections:
+            update |= section.show(made.get(section.key), drawn)
+        return update
+
+    @shown
+    def _report(self, *filters: Any) -> Update:
+        report = self._comparing.report(_selection(filters))
+        return {self._file: gr.update(value=_kept("agreement.html", html_report(report)), visible=True)}
+
+    @shown
+    def _tables(self, *filters: Any) -> Update:
+        report = self._comparing.report(_selection(filters))
+        return {self._file: gr.update(value=_kept("agreement-tables.zip", csv_zip(report)), visible=True)}
+
+
+def _selection(filters: tuple[Any, ...]) -> Selection:
+    mode, model, rubric, kind, people, since, until = filters
+    return Selection(
+        mode=Mode(mode),
+        model_version_id=int(model) if model else None,
+        rubric_version_id=int(rubric) if rubric else None,
+        kind=Kind(kind) if kind else None,
+        people=tuple(int(person) for person in people or ()),
+        since=_day(since),
+        until=_day(until),
+    )
+
+
+def _day(text: str) -> date | None:
+    if not text.strip():
+        return None
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError as error:
+        raise InvalidInputError(f"{text.strip()!r} is no day. Write it as 2026-01-31.") from error
+
+
+def _summary(report: Report) -> str:
+    if report.counts.compared:
+        words = f"<p class='assay-note'>{escape(selection_words(report))}</p>"
+        return f"{words}<p class='assay-note'>{escape(counts_words(report))}</p>"
+    return (
+        "<div class='assay-empty'><p><strong>No labels to compare.</strong></p>"
+        f"<p>{escape(selection_words(report))}</p><p>{escape(counts_words(report))}</p>"
+        "<p>Label what the judge has said, on the Judge or the History page, or choose other labels above.</p></div>"
+    )
+
+
+def _keyed(named: tuple[tuple[int, str], ...]) -> list[tuple[str, str]]:
+    """Drop-down choices. Two of the same name are told apart by their number."""
+    names = [name for _, name in named]
+    return [(name if names.count(name) == 1 else f"{name} ({key})", str(key)) for key, name in named]
+
+
+def _kept(name: str, content: bytes) -> str:
+    path = Path(tempfile.mkdtemp(prefix="assay-")) / name
+    path.write_bytes(content)
+    return str(path)

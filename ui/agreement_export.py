@@ -1,0 +1,117 @@
+"""A comparison to hand over: one HTML file with its figures, or its tables as CSV."""
+
+import csv
+import io
+import zipfile
+from datetime import UTC, datetime
+from typing import Any
+
+from backend.agreement import WINNERS
+from backend.agreement_report import Report
+from backend.types import SCORES, Mode
+from ui import agreement_charts as draw
+from ui import charts
+from ui.agreement_tables import Table, counts_words, selection_words, tables
+from ui.shell import escape
+
+METHODS = (
+    "Intervals are at 95%. Figures of agreement have bias-corrected and accelerated bootstrap intervals that "
+    "resample whole items (Efron 1987); shares have Wilson's; means, gaps and slopes have cluster-robust ones by "
+    "item (Liang and Zeger 1986). Alpha is Krippendorff's, ordinal for scores and nominal for winners, with "
+    "missing cells; AC2 is Gwet's with quadratic weights. The alternative annotator test is Calderon, Reichart "
+    "and Dror's (2025) with epsilon .2 and the Benjamini-Yekutieli correction; the mean of labels and verdicts is "
+    "prediction-powered (PPI++, Angelopoulos, Duchi and Zrnic 2023). Undefined figures say why. Blind labels and "
+    "labels given after the verdict was seen are different variables; which were used stands at the top."
+)
+STYLE = """
+:root { color-scheme: light dark; --line: #cbd5e1; --text: #0f172a; --back: #fff; --muted: #475569; }
+@media (prefers-color-scheme: dark) { :root { --line: #334155; --text: #e2e8f0; --back: #0b1120; --muted: #94a3b8; } }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--text); background: var(--back); max-width: 880px;
+  margin: 0 auto; padding: 24px 16px; }
+table { border-collapse: collapse; margin: 8px 0; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: 4px 10px 4px 0; border-bottom: 1px solid var(--line); font-weight: 400; }
+thead th { font-weight: 600; } .scroll { overflow-x: auto; } p.note { color: var(--muted); }
+.js-plotly-plot text { fill: var(--text) !important; }
+"""
+CONFIG = {"displaylogo": False, "responsive": True, "toImageButtonOptions": {"format": "svg", "filename": "assay"}}
+
+
+def figures(report: Report) -> dict[str, Any]:
+    """Each figure that has something to show, by the key of the table that it stands beside."""
+    direct = report.selection.mode is Mode.DIRECT
+    made: dict[str, Any] = {"agreement": draw.agreement(report)}
+    if report.scores and report.scores.n:
+        made["confusion"] = charts.confusion(report.scores.matrix, SCORES)
+    if report.winners and report.winners.n:
+        made["confusion"] = charts.confusion(report.winners.matrix, WINNERS)
+    if report.ceiling:
+        made["ceiling"] = draw.everybody(report.ceiling, ordinal=direct)
+    made["powered_mean"] = draw.powered(report.powered)
+    if report.anchoring:
+        made["anchoring"] = draw.anchoring(report.anchoring)
+    if report.reliability:
+        made["calibration"] = draw.reliability(report.reliability)
+    made["slices"] = draw.slices(report.slices)
+    made["drift"] = draw.months(report.months)
+    return {key: figure for key, figure in made.items() if figure is not None}
+
+
+def html_report(report: Report) -> bytes:
+    """One file that asks no other machine for anything: Plotly's script is in it, once. UTF-8."""
+    drawn = figures(report)
+    parts = []
+    for table in tables(report):
+        parts.append(f"<h2>{escape(table.title)}</h2>")
+        for key in ("agreement", "confusion") if table.key == "agreement" else (table.key,):
+            if key in drawn:
+                parts.append(_figure(drawn[key], key, first=not any("plotly" in part for part in parts)))
+        parts.append(table_html(table))
+    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return (
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Agreement of people and model</title>"
+        f"<meta name='viewport' content='width=device-width, initial-scale=1'><style>{STYLE}</style></head><body>"
+        f"<h1>Agreement of people and model</h1><p>{escape(selection_words(report))}</p>"
+        f"<p>{escape(counts_words(report))}</p>"
+        f"<p class='note'>Model {escape(report.model)}, digest <code>{escape(report.model_digest)}</code>. "
+        f"Made {made}.</p>{''.join(parts)}<h2>Methods</h2><p>{escape(METHODS)}</p></body></html>"
+    ).encode()
+
+
+def csv_zip(report: Report) -> bytes:
+    """A zip with one CSV file for each table, UTF-8."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for table in tables(report):
+            text = io.StringIO()
+            writer = csv.writer(text)
+            writer.writerows([[_plain(cell) for cell in row] for row in (table.heads, *table.rows)])
+            archive.writestr(f"{table.key}.csv", text.getvalue())
+    return stream.getvalue()
+
+
+def table_html(table: Table) -> str:
+    """The table with its note, every text escaped. Verdicts are links that open them."""
+    heads = "".join(f"<th scope='col'>{escape(head)}</th>" for head in table.heads)
+    rows = []
+    for first, *rest in table.rows:
+        head = escape(first)
+        if table.key == "disagreements":
+            head = f"<a href='history?verdict={head}'>Verdict {head}</a>"
+        cells = "".join(f"<td>{escape(cell)}</td>" for cell in rest)
+        rows.append(f"<tr><th scope='row'>{head}</th>{cells}</tr>")
+    body = f"<div class='scroll assay-scroll'><table class='assay-figures'><thead><tr>{heads}</tr></thead>"
+    body = f"{body}<tbody>{''.join(rows)}</tbody></table></div>" if rows else ""
+    note = f"<p class='note assay-muted'>{escape(table.note)}</p>" if table.note else ""
+    return body + note
+
+
+def _figure(figure: Any, key: str, *, first: bool) -> str:
+    removed = ["zoom", "pan", "zoomin", "zoomout", "autoscale", "resetscale", "select", "lasso"]
+    figure.update_layout(modebar_remove=removed)
+    html: str = figure.to_html(full_html=False, include_plotlyjs=first, config=CONFIG, div_id=f"figure-{key}")
+    return html
+
+
+def _plain(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula: names are written by people."""
+    return f"'{cell}" if cell.startswith(("=", "@", "\t", "\r")) else cell

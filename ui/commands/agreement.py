@@ -1,0 +1,94 @@
+"""The sub-command `agreement`: people and model compared, as words, JSON, a report or CSV."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from backend.agreement_report import Report, as_json
+from backend.agreement_rows import Kind, Selection
+from backend.comparing import Comparing
+from backend.config import Settings
+from backend.errors import SHOWN, InvalidInputError
+from backend.types import Mode
+from ui.agreement_tables import counts_words, selection_words, tables
+
+
+def commands(open_comparing: Callable[[Settings], AbstractContextManager[Comparing]]) -> typer.Typer:
+    """The command; the store is opened when it is called, and closed after. context.obj: the settings."""
+    app = typer.Typer(add_completion=False)
+
+    @app.callback(invoke_without_command=True)
+    def agreement(
+        context: typer.Context,
+        mode: Annotated[Mode, typer.Option(help="What was judged: scores, winners or rankings.")] = Mode.DIRECT,
+        model: Annotated[
+            int | None, typer.Option(help="Id of the model (unset: the one with the most labels).")
+        ] = None,
+        rubric: Annotated[int | None, typer.Option(help="Id of a rubric version (unset: all).")] = None,
+        kind: Annotated[
+            Kind | None, typer.Option(help="Which labels (unset: blind if there are enough of them, else after).")
+        ] = None,
+        people: Annotated[list[int] | None, typer.Option("--person", help="Id of a person. Repeatable.")] = None,
+        since: Annotated[
+            datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day of the labels, UTC.")
+        ] = None,
+        until: Annotated[
+            datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day of the labels, UTC.")
+        ] = None,
+        as_json_: Annotated[bool, typer.Option("--json", help="Print every figure as JSON.")] = False,
+        report_file: Annotated[
+            Path | None, typer.Option("--report", help="Write a report with its figures, one HTML file.")
+        ] = None,
+        csv_file: Annotated[
+            Path | None, typer.Option("--csv", help="Write all tables as CSV, in one zip file.")
+        ] = None,
+    ) -> None:
+        """Compare people's labels with a model's verdicts: every figure with its 95% interval."""
+        selection = Selection(
+            mode=mode,
+            model_version_id=model,
+            rubric_version_id=rubric,
+            kind=kind,
+            people=tuple(people or ()),
+            since=since and since.date(),
+            until=until and until.date(),
+        )
+        try:
+            with open_comparing(context.obj) as comparing:
+                report = comparing.report(selection)
+            _write_files(report, report_file, csv_file)
+        except SHOWN as error:
+            typer.echo(f"Assay: {error}", err=True)
+            raise typer.Exit(1) from error
+        typer.echo(as_json(report) if as_json_ else _words(report))
+
+    return app
+
+
+def _write_files(report: Report, report_file: Path | None, csv_file: Path | None) -> None:
+    from ui.agreement_export import csv_zip, html_report
+
+    for path, made in ((report_file, html_report), (csv_file, csv_zip)):
+        if path is None:
+            continue
+        try:
+            path.write_bytes(made(report))
+        except OSError as error:
+            raise InvalidInputError(f"{path} can't be written: {error.strerror}. Name another file.") from error
+
+
+def _words(report: Report) -> str:
+    lines = [selection_words(report), counts_words(report)]
+    for table in tables(report):
+        lines += ["", table.title]
+        rows = [table.heads, *table.rows] if table.rows else []
+        widths = [max(len(row[place]) for row in rows) for place in range(len(table.heads))] if rows else []
+        for row in rows:
+            lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        if table.note:
+            lines.append(table.note)
+    return "\n".join(lines)
