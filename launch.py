@@ -289,8 +289,27 @@ def _agreement_command() -> typer.Typer:
     return agreement.commands(open_comparing)
 
 
+def _bench_command() -> typer.Typer:
+    from backend.bench import Bench
+    from backend.loading import JudgeLoader
+    from backend.registry import Registry
+    from ui.commands import bench
+
+    @contextmanager
+    def open_bench(settings: Settings) -> Iterator[Bench]:
+        store = open_store(settings)
+        loader = JudgeLoader(settings, Registry(store, settings.home_folder))
+        try:
+            yield Bench(store, settings.sets_folder, loader.by_name)
+        finally:
+            store.close()
+
+    return bench.commands(open_bench)
+
+
 COMMANDS: dict[str, Callable[[], typer.Typer]] = {
     "agreement": _agreement_command,
+    "bench": _bench_command,
     "data": _data_commands,
     "train": _train_command,
     "merge": _merge_command,

@@ -20,6 +20,8 @@ from backend.vllm_server import room_beside
 log = logging.getLogger(__name__)
 
 STARTER_JUDGE = "starter"
+ACTIVE = "active"
+"""Names the judge that this store has in service."""
 """What the settings call the judge that ships."""
 
 
@@ -62,6 +64,16 @@ class JudgeLoader:
                 "is now; it is another model version."
             )
         return self._loaded(files, report)
+
+    def by_name(self, model: str, report: Report) -> Served:
+        """The judge in service for "active", else the model of this name, beside whatever serves. Raises as first().
+
+        With an engine that asks an endpoint, the endpoint's model is the only one there is, and in service.
+        """
+        if model == ACTIVE:
+            return self.first(report)
+        self.require_own_models()
+        return self._named(model, report)
 
     def _named(self, model: str, report: Report) -> Served:
         settings = self._settings
@@ -115,8 +127,8 @@ class JudgeLoader:
         """Raises ConflictError where the judge is behind an endpoint: what serves there is not for Assay to change."""
         if self._choice.engine == "openai":
             raise ConflictError(
-                f"This Assay judges with the model behind {self._settings.base_url}, and can't change it. Start it "
-                "without --engine openai and --base-url to put models into service."
+                f"This Assay judges with the model behind {self._settings.base_url}, and with no other. Start it "
+                "without --engine openai and --base-url to load models."
             )
 
 

@@ -1,15 +1,13 @@
 """The sub-command `sweep`: merge two experts at many alphas, measure each, and print the curve."""
 
-import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from tqdm import tqdm
 
 from backend.benchmarks.metrics import Estimate
 from backend.benchmarks.rows import wanted_set
@@ -19,6 +17,7 @@ from backend.merge_spec import USES
 from backend.sweep_results import HEADLINE, SweepResult
 from backend.sweep_spec import read_sweep
 from backend.sweeps import Sweeps
+from ui.commands.bar import progress_bar
 
 ALPHAS = "0,.1,.2,.3,.4,.5,.6,.7,.8,.9,1"
 
@@ -65,7 +64,7 @@ def commands(open_services: Callable[[Settings], AbstractContextManager[SweepSer
         try:
             wanted = [wanted_set(text, seed=seed) for text in sets]
             spec = read_sweep({**document, "alphas": _numbers(alphas), "sets": wanted})
-            with open_services(settings) as services, _bar() as report:
+            with open_services(settings) as services, progress_bar() as report:
                 result = services.sweeps.run(spec, services.user_id, report, threading.Event())
         except SHOWN as error:
             typer.echo(f"Assay: {error}", err=True)
@@ -111,15 +110,3 @@ def _figure(figure: Estimate) -> str:
         return "undefined"
     interval = "" if figure.low is None or figure.high is None else f" [{figure.low:.3f}, {figure.high:.3f}]"
     return f"{figure.value:.3f}{interval}"
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[str, float | None], None]]:
-    """A progress bar on standard error, drawn only where that is a terminal."""
-    with tqdm(total=100, bar_format="{desc} |{bar}| {n:.0f}%", leave=False, disable=not sys.stderr.isatty()) as bar:
-
-        def report(message: str, fraction: float | None) -> None:
-            bar.n = bar.n if fraction is None else 100 * fraction
-            bar.set_description_str(message)
-
-        yield report

@@ -1,0 +1,175 @@
+"""Benchmarks: several judges on the same labelled sets, side by side, beside what others have published.
+
+Judges are loaded one after the other, so that one at a time takes memory. Every reading goes through
+backend.measuring: a run that was stopped or killed asks only what is missing.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from backend.bench_table import BenchCell, BenchResult, BenchRow, BenchSet
+from backend.benchmarks.metrics import PairOutcome, ScoreOutcome
+from backend.benchmarks.published import PAPER_SETS
+from backend.benchmarks.rows import LabelledSet, WantedSet, open_set, sets_in
+from backend.errors import InvalidInputError
+from backend.measuring import VERDICT_ONLY, Measured, measure
+from backend.serving import Report, Served
+from backend.types import Mode, Sampling
+from db.session import Store
+
+Load = Callable[[str, Report], Served]
+"""Loads the judge of this name; the caller closes its engine. Raises ModelError and SettingsError."""
+
+
+@dataclass(frozen=True)
+class BenchSpec:
+    """Which judges on which sets, one of each at least, none twice.
+
+    judges: folders, hub names, "starter", or "active" for the one in service.
+    """
+
+    judges: tuple[str, ...]
+    sets: tuple[WantedSet, ...]
+    sampling: Sampling = VERDICT_ONLY
+
+    def __post_init__(self) -> None:
+        if not self.judges or not self.sets:
+            raise InvalidInputError("A benchmark needs a judge and a set. Name at least one of each.")
+        for one in (self.judges, self.sets):
+            if len(set(one)) < len(one):
+                twice = next(str(each) for each in one if one.count(each) > 1)
+                raise InvalidInputError(f"{twice} is named twice. Name each judge and each set once.")
+
+
+@dataclass(frozen=True)
+class SetState:
+    """A set that is known. size: its rows; None where it is not in the data folder. licence: empty then too."""
+
+    name: str
+    mode: Mode
+    size: int | None
+    licence: str
+
+
+@dataclass(frozen=True)
+class ReadRow:
+    """One row of a set as a judge read it: what the figures are computed from.
+
+    label: what people or GPT-4 said, 1..5, or A, B or tie. said: the judge's most probable score, or its winner by
+    the mean of both orders. value: the expected score, 1..5, or the probability of A by that mean, 0..1. first,
+    second: of a pair, the probability of A in the order A, B and in the order B, A. reason: why it was not read;
+    all others but row_id are then empty.
+    """
+
+    row_id: str
+    label: str = ""
+    said: str = ""
+    value: float | None = None
+    first: float | None = None
+    second: float | None = None
+    reason: str = ""
+
+
+class Bench:
+    """Runs benchmarks. data_folder: holds benchmarks/ and dev/. load: as JudgeLoader's."""
+
+    def __init__(self, store: Store, data_folder: Path, load: Load) -> None:
+        self._store = store
+        self._data_folder = data_folder
+        self._load = load
+
+    def sets(self) -> tuple[SetState, ...]:
+        """What is in the data folder, and the paper's sets that are not. Raises InvalidInputError for a broken file."""
+        known = {}
+        for place in sets_in(self._data_folder):
+            labelled = open_set(WantedSet(name=place.name), self._data_folder, self._store)
+            known[place.name] = SetState(place.name, place.mode, labelled.size, labelled.licence)
+        lacking = [SetState(name, _mode_of(name), None, "") for name in PAPER_SETS if name not in known]
+        return (*known.values(), *lacking)
+
+    def run(self, spec: BenchSpec, report: Report, cancel: threading.Event) -> BenchResult:
+        """Every judge on every set. All sets are opened before a judge is loaded.
+
+        Raises NotFoundError, InvalidInputError, ModelError, EngineError, StoreError and
+        CancelledError; what was read by then is kept and not read again.
+        """
+        opened = [open_set(wanted, self._data_folder, self._store) for wanted in spec.sets]
+        measured = [self._measure(judge, opened, spec.sampling, report, cancel) for judge in spec.judges]
+        first = measured[0][1]
+        return BenchResult(
+            sets=tuple(_described(wanted, labelled) for wanted, labelled in zip(spec.sets, opened, strict=True)),
+            rows=tuple(
+                BenchRow(
+                    judge=judge,
+                    model=served.files.name,
+                    model_digest=served.files.digest,
+                    engine=f"{served.engine.info.version}, {served.engine.info.dtype}",
+                    cells=tuple(
+                        _cell(one, None if figures is first else against)
+                        for one, against in zip(figures, first, strict=True)
+                    ),
+                )
+                for judge, (served, figures) in zip(spec.judges, measured, strict=True)
+            ),
+        )
+
+    def items(
+        self, judge: str, wanted: WantedSet, sampling: Sampling, report: Report, cancel: threading.Event
+    ) -> list[ReadRow]:
+        """The rows behind a judge's figures on a set, as read; those that it could not read last. Raises as run()."""
+        labelled = open_set(wanted, self._data_folder, self._store)
+        _, (measured,) = self._measure(judge, [labelled], sampling, report, cancel)
+        unread = [ReadRow(left_out.id, reason=left_out.reason) for left_out in measured.unread]
+        return [*map(_read_row, measured.outcomes), *unread]
+
+    def _measure(
+        self, judge: str, sets: Sequence[LabelledSet], sampling: Sampling, report: Report, cancel: threading.Event
+    ) -> tuple[Served, list[Measured]]:
+        def named(message: str, fraction: float | None) -> None:
+            report(f"{judge}: {message}", fraction)
+
+        served = self._load(judge, named)
+        try:
+            return served, [
+                measure(served, labelled, self._store, report=named, cancel=cancel, sampling=sampling)
+                for labelled in sets
+            ]
+        finally:
+            served.engine.close()
+
+
+def _mode_of(name: str) -> Mode:
+    """By the name of one of the paper's sets, which begins with its mode."""
+    return Mode(name.partition("/")[2].partition("_")[0])
+
+
+def _described(wanted: WantedSet, labelled: LabelledSet) -> BenchSet:
+    return BenchSet(
+        name=wanted.name,
+        shown=labelled.name,
+        digest=labelled.digest,
+        mode=labelled.mode,
+        size=labelled.size,
+        licence=labelled.licence,
+        whole=labelled.name == wanted.name,
+    )
+
+
+def _cell(one: Measured, against: Measured | None) -> BenchCell:
+    """against: the first judge on the same set."""
+    return BenchCell(
+        read=len(one.outcomes),
+        total=one.total,
+        figures=one.estimates,
+        minus_first=()
+        if against is None
+        else tuple(one.difference(against, figure.metric) for figure in one.estimates),
+    )
+
+
+def _read_row(outcome: ScoreOutcome | PairOutcome) -> ReadRow:
+    if isinstance(outcome, ScoreOutcome):
+        return ReadRow(outcome.row_id, f"{outcome.label:g}", str(outcome.score), outcome.expected)
+    return ReadRow(outcome.row_id, outcome.label, outcome.winner(), outcome.p_a, outcome.p_a_first, outcome.p_a_second)

@@ -1,0 +1,240 @@
+"""The tables of a benchmark run, in the paper's layout: one of direct assessment, one of pairwise ranking. Pure.
+
+A row is a judge; published rows and the baselines that read nothing stand below, marked as such.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from backend.benchmarks.metrics import Estimate, Metric
+from backend.benchmarks.published import PUBLISHED, SOURCE
+from backend.sweep_results import HEADLINE
+from backend.types import Mode
+
+BASELINE: Mapping[Mode, Metric] = {Mode.DIRECT: Metric.LENGTH_PEARSON, Mode.PAIRWISE: Metric.LONGER_WINS}
+TITLES: Mapping[Mode, str] = {
+    Mode.DIRECT: "Direct assessment: Pearson of the expected score with the label",
+    Mode.PAIRWISE: "Pairwise ranking: accuracy by the mean of both orders, without ties",
+}
+CHANCE: Mapping[Mode, float] = {Mode.DIRECT: 0.0, Mode.PAIRWISE: 0.5}
+Kind = Literal["ours", "baseline", "published"]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BenchSet(_Value):
+    """A set of the run. name: as it was asked for. shown: how many of how many rows too. whole: all its rows."""
+
+    name: str
+    shown: str
+    digest: str
+    mode: Mode
+    size: int
+    licence: str
+    whole: bool
+
+
+class BenchCell(_Value):
+    """A judge on a set. read: the rows that it could read, of total: figures are over these, and both are shown.
+
+    minus_first: each figure minus the first judge's, with its paired interval; empty for the first judge.
+    """
+
+    read: int
+    total: int
+    figures: tuple[Estimate, ...]
+    minus_first: tuple[Estimate, ...]
+
+    def figure(self, metric: Metric) -> Estimate:
+        return next(figure for figure in self.figures if figure.metric is metric)
+
+
+class BenchRow(_Value):
+    """A judge. judge: as it was asked for. cells: in the order of the run's sets."""
+
+    judge: str
+    model: str
+    model_digest: str
+    engine: str
+    cells: tuple[BenchCell, ...]
+
+
+class BenchResult(_Value):
+    """What a run has found."""
+
+    sets: tuple[BenchSet, ...]
+    rows: tuple[BenchRow, ...]
+
+    def tables(self) -> tuple["Table", ...]:
+        """One a mode that the run has sets of."""
+        return tuple(table for mode in Mode if (table := _table(self, mode)) is not None)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of a table. texts: one a column; empty where there is no figure."""
+
+    name: str
+    kind: Kind
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Ready to print: columns are sets."""
+
+    title: str
+    columns: tuple[str, ...]
+    lines: tuple[Line, ...]
+    notes: tuple[str, ...]
+
+
+def figure_text(figure: Estimate) -> str:
+    """Three digits with the 95% interval; "undefined" where there is no value."""
+    if figure.value is None:
+        return "undefined"
+    interval = "" if figure.low is None or figure.high is None else f" [{figure.low:.3f}, {figure.high:.3f}]"
+    return f"{figure.value:.3f}{interval}"
+
+
+def as_csv(tables: Sequence[Table]) -> str:
+    """Long form: a line a figure."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["table", "row", "kind", "set", "figure"])
+    for table in tables:
+        for line in table.lines:
+            for column, text in zip(table.columns, line.texts, strict=True):
+                writer.writerow([table.title, line.name, line.kind, column, text])
+    return out.getvalue()
+
+
+def as_markdown(tables: Sequence[Table]) -> str:
+    """GitHub's tables, with the notes below each."""
+
+    def row(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    return "\n".join(
+        "\n".join(
+            [
+                f"**{table.title}**\n",
+                row(["", *table.columns]),
+                row(["---"] * (len(table.columns) + 1)),
+                *(row([_marked(line, "*{}*".format), *line.texts]) for line in table.lines),
+                "",
+                *(f"- {note}" for note in table.notes),
+                "",
+            ]
+        )
+        for table in tables
+    )
+
+
+def as_latex(tables: Sequence[Table]) -> str:
+    """A booktabs table each."""
+
+    def row(cells: Sequence[str]) -> str:
+        return " & ".join(map(_latex, cells)) + r" \\"
+
+    lines = list[str]()
+    for table in tables:
+        lines += [r"\begin{table}", rf"\caption{{{_latex(table.title)}}}"]
+        lines += [rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}", r"\toprule", row(["", *table.columns])]
+        lines += [r"\midrule", *(row([line.name, *line.texts]) for line in table.lines), r"\bottomrule"]
+        lines += [r"\end{tabular}", r"\end{table}", *(f"% {note}" for note in table.notes), ""]
+    return "\n".join(lines)
+
+
+def as_text(tables: Sequence[Table]) -> str:
+    """For a terminal."""
+    lines = list[str]()
+    for table in tables:
+        names = [_marked(line, "({})".format) for line in table.lines]
+        widths = [max(map(len, column)) for column in _columns(table, names)]
+        lines += [table.title, _padded(["", *table.columns], widths)]
+        lines += [_padded([name, *line.texts], widths) for name, line in zip(names, table.lines, strict=True)]
+        lines += [*table.notes, ""]
+    return "\n".join(lines)
+
+
+def _columns(table: Table, names: Sequence[str]) -> list[list[str]]:
+    texts = [[column, *(line.texts[index] for line in table.lines)] for index, column in enumerate(table.columns)]
+    return [["", *names], *texts]
+
+
+def _padded(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _marked(line: Line, mark: Callable[[str], str]) -> str:
+    return line.name if line.kind == "ours" else mark(line.name)
+
+
+def _table(result: BenchResult, mode: Mode) -> Table | None:
+    places = [index for index, one in enumerate(result.sets) if one.mode is mode]
+    if not places:
+        return None
+    sets = [result.sets[index] for index in places]
+    ours = [
+        Line(row.judge, "ours", tuple(figure_text(row.cells[index].figure(HEADLINE[mode])) for index in places))
+        for row in result.rows
+    ]
+    if mode is Mode.PAIRWISE:
+        ours += [
+            Line(
+                f"{row.judge}, order-sensitive share", "ours",
+                tuple(figure_text(row.cells[index].figure(Metric.ORDER_SENSITIVE)) for index in places),
+            )
+            for row in result.rows
+        ]  # fmt: skip
+    first = result.rows[0]
+    baselines = [
+        Line("the longer response", "baseline",
+             tuple(figure_text(first.cells[index].figure(BASELINE[mode])) for index in places)),
+        Line("chance", "baseline", tuple(f"{CHANCE[mode]:.3f}" for _ in places)),
+    ]  # fmt: skip
+    published = [
+        Line(one.judge, "published", tuple(_published(one.figures, set_) for set_ in sets))
+        for one in PUBLISHED
+        if any(set_.name in one.figures for set_ in sets)
+    ]
+    return Table(
+        TITLES[mode],
+        tuple(one.shown for one in sets),
+        (*ours, *baselines, *published),
+        _notes(result, places, published),
+    )
+
+
+def _published(figures: Mapping[str, float], one: BenchSet) -> str:
+    return f"{figures[one.name]:.3f}" if one.name in figures else ""
+
+
+def _notes(result: BenchResult, places: Sequence[int], published: Sequence[Line]) -> tuple[str, ...]:
+    notes = ["Ours are asked for the verdict on the rows named in the column, with 95% bootstrap intervals over rows."]
+    if published:
+        notes.append(f"Published, of whole sets: {SOURCE}.")
+    for index in places:
+        one = result.sets[index]
+        if not one.whole:
+            notes.append(f"{one.shown} is a seeded, stratified subset; published figures are of the whole set.")
+        notes += [
+            f"{row.judge} could not read {cell.total - cell.read} of {cell.total} rows of {one.shown}; its figures are "
+            f"over {cell.read}."
+            for row in result.rows
+            if (cell := row.cells[index]).read < cell.total
+        ]
+    return tuple(notes)
+
+
+def _latex(text: str) -> str:
+    specials = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return "".join(specials.get(letter, f"\\{letter}" if letter in "&%$#_{}" else letter) for letter in text)

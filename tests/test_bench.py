@@ -1,0 +1,199 @@
+"""Benchmarks: real tiny judges on small sets of ours, side by side, and the tables that come of it."""
+
+import csv
+import io
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy
+import pytest
+import typer
+from click.testing import Result
+from typer.testing import CliRunner
+
+from backend.bench import Bench, BenchSpec
+from backend.bench_table import BenchResult, as_csv, as_latex, as_markdown, as_text
+from backend.benchmarks.metrics import Metric
+from backend.benchmarks.published import MT_BENCH, PAPER_SETS, PUBLISHED, VICUNA
+from backend.benchmarks.rows import wanted_set
+from backend.config import Settings, read_settings
+from backend.errors import InvalidInputError, NotFoundError
+from backend.loading import JudgeLoader
+from backend.registry import Registry
+from backend.types import Sampling
+from db.session import Store
+from tests.experts import Family, make_family
+from tests.labelled import direct_row, pairwise_row, write_rows, write_sets
+from ui.commands.bench import commands
+
+ROWS = 10
+
+
+@pytest.fixture(scope="module")
+def family(tmp_path_factory: pytest.TempPathFactory) -> Family:
+    return make_family(tmp_path_factory.mktemp("family"))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    write_sets(tmp_path / "data", ROWS)
+    return tmp_path
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Bench]:
+    """As launch.py wires it."""
+    store = Store(settings.store_url)
+    store.migrate()
+    loader = JudgeLoader(settings, Registry(store, settings.home_folder))
+    try:
+        yield Bench(store, settings.sets_folder, loader.by_name)
+    finally:
+        store.close()
+
+
+@pytest.fixture
+def bench(home: Path) -> Iterator[Bench]:
+    with opened(read_settings(home=home, engine="transformers", device="cpu")) as bench:
+        yield bench
+
+
+def spec(*judges: Path | str, sets: tuple[str, ...] = ("dev/direct_kind", "dev/pairwise_kind")) -> BenchSpec:
+    return BenchSpec(tuple(map(str, judges)), tuple(map(wanted_set, sets)))
+
+
+def quiet(message: str, fraction: float | None) -> None:
+    pass
+
+
+def test_judges_stand_side_by_side_on_the_same_rows(bench: Bench, family: Family) -> None:
+    result = bench.run(spec(family.direct, family.pairwise), quiet, threading.Event())
+    assert [row.judge for row in result.rows] == [str(family.direct), str(family.pairwise)]
+    assert {cell.total for row in result.rows for cell in row.cells} == {ROWS}
+    first, second = result.rows
+    assert first.model_digest != second.model_digest
+    assert all(cell.minus_first == () for cell in first.cells)
+    apart = next(one for one in second.cells[0].minus_first if one.metric is Metric.PEARSON)
+    gap = second.cells[0].figure(Metric.PEARSON).value - first.cells[0].figure(Metric.PEARSON).value
+    assert apart.value == pytest.approx(gap)
+
+
+def test_a_second_run_asks_nothing_and_finds_the_same(bench: Bench, family: Family) -> None:
+    def readings(run: int) -> list[str]:
+        told = list[str]()
+        results[run] = bench.run(spec(family.direct), lambda message, _: told.append(message), threading.Event())
+        return [message.split(": ")[-1] for message in told if message.endswith("readings.")]
+
+    results = dict[int, BenchResult]()
+    assert any(message.startswith("0 of ") for message in readings(1))
+    assert not any(message.startswith("0 of ") for message in readings(2))
+    assert results[1] == results[2]
+
+
+def test_a_figure_can_be_computed_again_from_the_items(bench: Bench, family: Family) -> None:
+    result = bench.run(spec(family.direct), quiet, threading.Event())
+    sampling = Sampling(feedback=False)
+    scores = bench.items(str(family.direct), wanted_set("dev/direct_kind"), sampling, quiet, threading.Event())
+    by_hand = numpy.corrcoef([float(row.label) for row in scores], [row.value for row in scores])[0, 1]
+    assert result.rows[0].cells[0].figure(Metric.PEARSON).value == pytest.approx(by_hand)
+    pairs = bench.items(str(family.direct), wanted_set("dev/pairwise_kind"), sampling, quiet, threading.Event())
+    decided = [row for row in pairs if row.label != "tie"]
+    accuracy = sum(row.said == row.label for row in decided) / len(decided)
+    assert result.rows[0].cells[1].figure(Metric.ACCURACY).value == pytest.approx(accuracy)
+    assert all(row.value == pytest.approx((row.first + row.second) / 2) for row in pairs)
+
+
+def test_rows_that_cannot_be_read_are_counted_and_listed(bench: Bench, home: Path, family: Family) -> None:
+    long = direct_row(1, id="endless", response="word " * 20_000)
+    write_rows(home / "data" / "dev" / "direct_long.jsonl.gz", [*(direct_row(n) for n in range(2, 8)), long])
+    result = bench.run(spec(family.direct, sets=("dev/direct_long",)), quiet, threading.Event())
+    cell = result.rows[0].cells[0]
+    assert (cell.read, cell.total) == (6, 7)
+    assert any("could not read 1 of 7 rows" in note for note in result.tables()[0].notes)
+    rows = bench.items(
+        str(family.direct), wanted_set("dev/direct_long"), Sampling(feedback=False), quiet, threading.Event()
+    )
+    assert [row.row_id for row in rows if row.reason] == ["endless"]
+
+
+def test_published_rows_stand_beside_ours_only_where_they_were_published(
+    bench: Bench, home: Path, family: Family
+) -> None:
+    write_rows(home / "data" / f"{VICUNA}.jsonl.gz", [direct_row(n) for n in range(8)])
+    result = bench.run(spec(family.direct, sets=(f"{VICUNA}:5", "dev/direct_kind")), quiet, threading.Event())
+    (table,) = result.tables()
+    published = {line.name: line.texts for line in table.lines if line.kind == "published"}
+    assert published["Prometheus-2-7B"] == ("0.642", "")
+    assert set(published) == {one.judge for one in PUBLISHED if VICUNA in one.figures}
+    assert any("subset" in note for note in table.notes)
+    assert [line.name for line in table.lines if line.kind == "baseline"] == ["the longer response", "chance"]
+
+
+def test_every_form_holds_every_figure(bench: Bench, home: Path, family: Family) -> None:
+    write_rows(home / "data" / f"{VICUNA}.jsonl.gz", [direct_row(n) for n in range(8)])
+    result = bench.run(spec(family.direct, sets=(VICUNA, "dev/pairwise_kind")), quiet, threading.Event())
+    tables = result.tables()
+    assert [len(table.columns) for table in tables] == [1, 1]
+    figures = [text for table in tables for line in table.lines for text in line.texts]
+    assert [row["figure"] for row in csv.DictReader(io.StringIO(as_csv(tables)))] == figures
+    for printed in (as_text(tables), as_markdown(tables), as_latex(tables)):
+        assert all(text in printed for text in figures)
+    assert "*Prometheus-2-7B*" in as_markdown(tables)
+    assert r"pairwise\_kind" in as_latex(tables)
+
+
+def test_sets_of_the_paper_that_are_missing_are_listed(bench: Bench) -> None:
+    states = {state.name: state for state in bench.sets()}
+    assert states["dev/direct_kind"].size == ROWS
+    assert states["dev/direct_kind"].licence == "MIT"
+    assert {name for name, state in states.items() if state.size is None} == set(PAPER_SETS)
+
+
+def test_bad_input_is_named_before_a_judge_is_loaded(bench: Bench, home: Path, family: Family) -> None:
+    with pytest.raises(InvalidInputError, match="named twice"):
+        spec(family.direct, family.direct)
+    with pytest.raises(InvalidInputError, match="at least one of each"):
+        spec()
+    with pytest.raises(NotFoundError, match=MT_BENCH):
+        bench.run(spec("/nowhere/at/all", sets=(MT_BENCH,)), quiet, threading.Event())
+    write_rows(home / "data" / "dev" / "direct_bad.jsonl.gz", [direct_row(1), direct_row(2, human_score=9.0)])
+    with pytest.raises(InvalidInputError, match="9"):
+        bench.run(spec("/nowhere/at/all", sets=("dev/direct_bad",)), quiet, threading.Event())
+    write_rows(home / "data" / "dev" / "pairwise_none.jsonl.gz", [pairwise_row(1, human_label=None)])
+    with pytest.raises(InvalidInputError):
+        bench.run(spec("/nowhere/at/all", sets=("dev/pairwise_none",)), quiet, threading.Event())
+
+
+def call(home: Path, *options: str) -> Result:
+    cli = typer.Typer()
+
+    @cli.callback()
+    def main(context: typer.Context) -> None:
+        context.obj = read_settings(home=home, engine="transformers", device="cpu")
+
+    cli.add_typer(commands(opened), name="bench")
+    return CliRunner().invoke(cli, ["bench", *options])
+
+
+def test_the_command_lists_runs_and_shows_the_items(home: Path, family: Family) -> None:
+    listed = call(home, "list")
+    assert "dev/pairwise_kind" in listed.stdout
+    assert f"{VICUNA:<40}  not here." in listed.stdout
+    options = ("--judge", str(family.direct), "--set", "dev/direct_kind:5")
+    run = call(home, "run", *options, "--json")
+    assert run.exit_code == 0, run.output
+    assert json.loads(run.stdout)["rows"][0]["cells"][0]["total"] == 5
+    assert "dev/direct_kind (5 of 10)" in call(home, "run", *options).stdout
+    items = call(home, "items", *options).stdout.splitlines()
+    assert len(items) == 5
+    assert json.loads(items[0])["label"]
+
+
+def test_the_command_says_what_is_wrong_in_one_line(home: Path, family: Family) -> None:
+    failed = call(home, "run", "--judge", str(family.direct), "--set", "dev/nothing")
+    assert failed.exit_code == 1
+    assert failed.stderr.startswith("Assay: There is no set 'dev/nothing'")
+    assert failed.stderr.count("\n") == 1

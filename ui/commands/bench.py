@@ -1,0 +1,123 @@
+"""The sub-command `bench`: judges on labelled sets, as tables in the paper's layout."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, replace
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from backend.bench import Bench, BenchSpec, SetState
+from backend.bench_table import BenchResult, as_csv, as_latex, as_markdown, as_text
+from backend.benchmarks.published import WHERE
+from backend.benchmarks.rows import wanted_set
+from backend.config import Settings
+from backend.errors import SHOWN
+from backend.types import Sampling
+from ui.commands.bar import progress_bar
+
+
+class Form(StrEnum):
+    """How a run's result is printed."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    LATEX = "latex"
+    CSV = "csv"
+    JSON = "json"
+
+
+JudgeOption = Annotated[
+    list[str],
+    typer.Option("--judge", help='A folder, a hub name, "starter", or "active" for the one in service. Repeatable.'),
+]
+SetOption = Annotated[
+    list[str],
+    typer.Option("--set", help="A set of the data folder, or rows of it: benchmarks/NAME or dev/NAME:200. Repeatable."),
+]
+SeedOption = Annotated[int, typer.Option(help="Of the rows that are drawn where a set is given with a number.")]
+FeedbackOption = Annotated[bool, typer.Option("--feedback", help="Let the judge write feedback first; slower.")]
+
+
+def commands(open_bench: Callable[[Settings], AbstractContextManager[Bench]]) -> typer.Typer:
+    """list, run and items; the service is opened when one is called, and closed after. context.obj: the settings."""
+    app = typer.Typer(add_completion=False, no_args_is_help=True, help="Judges on labelled sets, side by side.")
+
+    @app.command(name="list")
+    def list_(context: typer.Context) -> None:
+        """The sets of the data folder, and those of the paper that are not there."""
+        with _told(), open_bench(context.obj) as bench:
+            typer.echo("\n".join(map(_set_line, bench.sets())))
+
+    @app.command()
+    def run(
+        context: typer.Context,
+        judges: JudgeOption,
+        sets: SetOption,
+        form: Annotated[Form, typer.Option("--as", help="How the tables are printed.")] = Form.TEXT,
+        as_json: Annotated[bool, typer.Option("--json", help="The same as --as json.")] = False,
+        feedback: FeedbackOption = False,
+        seed: SeedOption = 0,
+    ) -> None:
+        """Judge, and print the tables. Run it again after Ctrl-C: it goes on where it was."""
+        with _told(), open_bench(context.obj) as bench, progress_bar() as report:
+            spec = BenchSpec(
+                judges=tuple(judges),
+                sets=tuple(wanted_set(text, seed=seed) for text in sets),
+                sampling=_sampling(context.obj, feedback=feedback),
+            )
+            result = bench.run(spec, report, threading.Event())
+        typer.echo(_printed(result, Form.JSON if as_json else form))
+
+    @app.command()
+    def items(
+        context: typer.Context,
+        judge: Annotated[str, typer.Option(help="As of run.")],
+        set_: Annotated[str, typer.Option("--set", help="As of run.")],
+        feedback: FeedbackOption = False,
+        seed: SeedOption = 0,
+    ) -> None:
+        """The rows behind a judge's figures on a set, a JSON object a line: the label and what the judge said."""
+        with _told(), open_bench(context.obj) as bench, progress_bar() as report:
+            sampling = _sampling(context.obj, feedback=feedback)
+            read = bench.items(judge, wanted_set(set_, seed=seed), sampling, report, threading.Event())
+        typer.echo("\n".join(json.dumps(asdict(row)) for row in read))
+
+    return app
+
+
+def _sampling(settings: Settings, *, feedback: bool) -> Sampling:
+    return replace(settings.sampling, feedback=feedback)
+
+
+def _set_line(state: SetState) -> str:
+    if state.size is None:
+        return f"{state.name:<40}  not here. {WHERE}"
+    return f"{state.name:<40}  {state.mode}, {state.size:,} rows, {state.licence}"
+
+
+def _printed(result: BenchResult, form: Form) -> str:
+    match form:
+        case Form.JSON:
+            return result.model_dump_json(indent=2)
+        case Form.CSV:
+            return as_csv(result.tables()).rstrip()
+        case Form.MARKDOWN:
+            return as_markdown(result.tables()).rstrip()
+        case Form.LATEX:
+            return as_latex(result.tables()).rstrip()
+        case Form.TEXT:
+            return as_text(result.tables()).rstrip()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Errors that are meant for people are one line, and the command fails."""
+    try:
+        yield
+    except SHOWN as error:
+        typer.echo(f"Assay: {error}", err=True)
+        raise typer.Exit(1) from error
