@@ -11,7 +11,7 @@ from backend.agreement.alternative import FEWEST_ITEMS, alternative_test
 from backend.agreement.bootstrap import Floats, Integers
 from backend.agreement.calibration import recalibration, reliability
 from backend.agreement.ceiling import everybody
-from backend.agreement.direct import compare_scores
+from backend.agreement.direct import compare_scores, with_wilson
 from backend.agreement.pairs import compare_winners, longer_wins, position_bias
 from backend.agreement.people import people
 from backend.agreement.powered import Verdicts, powered_mean
@@ -171,7 +171,8 @@ def _ceiling(of: Compared) -> Ceiling:
     questions = numpy.concatenate([labels.question, asked])
     values = numpy.concatenate([labels.value, model[asked]]) - first
     raters = _raters(labels, MOST_RATERS)
-    models = [of.model, *(key for key in of.models if key != of.model)][:MOST_MODELS]
+    others = [key for key in of.models if key != of.model and (_model_column(of, key) != NONE).sum() >= ENOUGH]
+    models = [of.model, *others][:MOST_MODELS]
     columns = [_table(of, labels, raters), *(_model_column(of, key)[:, None] for key in models)]
     table = numpy.hstack(columns)
     together = everybody(numpy.where(table == NONE, NONE, table - first), size=size, ordinal=direct)
@@ -233,23 +234,23 @@ def _anchoring(of: Compared) -> Anchoring:
     same, blind = (both.error == 0).astype(float), both.labels.blind
     question = both.labels.question
     return Anchoring(
-        blind=clustered.mean(same[blind], question[blind]),
-        after=clustered.mean(same[~blind], question[~blind]),
+        blind=with_wilson(clustered.mean(same[blind], question[blind])),
+        after=with_wilson(clustered.mean(same[~blind], question[~blind])),
         gap=clustered.difference(same, ~blind, question),
     )
 
 
 def _slices(of: Compared, chosen: _Pairs) -> Any:
     labels = chosen.labels
-    unit = "characters" if of.mode is Mode.DIRECT else "times as long as B"
+    words, digits = ("{} characters", 0) if of.mode is Mode.DIRECT else ("length A/B {}", 2)
     return slices(
         chosen.error,
         labels.question,
         {
             "rubric": _named(labels.rubric_version, of.rubrics),
             "person": _named(labels.person, of.people),
-            "length": quartiles(numpy.round(2**chosen.length, 3), unit),
-            "confidence": quartiles(chosen.confidence, ""),
+            "length": quartiles(2**chosen.length, words, digits=digits),
+            "confidence": quartiles(chosen.confidence, "confidence {}", digits=2),
         },
     )
 

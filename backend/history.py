@@ -1,4 +1,4 @@
-"""What was judged so far: find it, open it whole, and compare people with the model."""
+"""What was judged so far: find it, and open it whole."""
 
 import json
 from collections.abc import Sequence
@@ -9,7 +9,6 @@ from typing import Any
 
 from sqlalchemy import ColumnElement
 
-from backend.agreement import ScoreAgreement, Share, WinnerAgreement, compare_scores, compare_winners, share
 from backend.errors import InvalidInputError, NotFoundError
 from backend.labels import LabelView, label_opinion, trail
 from backend.readings import reading_of
@@ -167,24 +166,6 @@ class Choices:
     rubrics: tuple[tuple[int, str], ...]
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """People's current labels beside the verdicts they had seen: anchored by them, not blind.
-
-    labels: how many there are. agreeing: how many say what the verdict said. authors: whose they are.
-    rankings: orders that don't contradict the model's. unreadable: labels on verdicts without a result,
-    which nothing can be compared with; they are in none of the other figures but `labels`.
-    """
-
-    labels: int
-    agreeing: Share | None
-    authors: tuple[str, ...]
-    scores: ScoreAgreement
-    winners: WinnerAgreement
-    rankings: Share | None
-    unreadable: int
-
-
 class History:
     """Reads only. All raise StoreError when the database fails."""
 
@@ -232,31 +213,8 @@ class History:
                 rubrics=tuple((row.id, row.name) for row in session.execute(queries.rubrics_with_verdicts())),
             )
 
-    def comparison(self, filter: Filter) -> Comparison:
-        """People and model, over the current labels on what the filter lets through.
 
-        The filter's agreement is left out: it would choose by the very thing that is measured.
-        """
-        with self._store.read() as session:
-            rows = session.execute(queries.labelled_verdicts(_wanted(filter, agreement=False))).all()
-        read = [row for row in rows if row.status == Status.READ]
-        direct = [row for row in read if row.mode == Mode.DIRECT]
-        pairwise = [row for row in read if row.mode == Mode.PAIRWISE]
-        rankings = [row for row in read if row.mode == Mode.RANKING]
-        return Comparison(
-            labels=len(rows),
-            agreeing=share(sum(row.agrees for row in read), len(read)),
-            authors=tuple(sorted({row.author for row in rows})),
-            scores=compare_scores(
-                [(row.model_score, row.person_score) for row in direct], items=[row.item_id for row in direct]
-            ),
-            winners=compare_winners([(row.model_winner, row.person_winner) for row in pairwise]),
-            rankings=share(sum(row.agrees for row in rankings), len(rankings)),
-            unreadable=len(rows) - len(read),
-        )
-
-
-def _wanted(filter: Filter, *, agreement: bool = True) -> list[ColumnElement[bool]]:
+def _wanted(filter: Filter) -> list[ColumnElement[bool]]:
     wanted = []
     if filter.model_version_id is not None:
         wanted.append(queries.by_model(filter.model_version_id))
@@ -264,14 +222,13 @@ def _wanted(filter: Filter, *, agreement: bool = True) -> list[ColumnElement[boo
         wanted.append(queries.by_rubric(filter.rubric_id))
     if filter.mode is not None:
         wanted.append(queries.of_mode(filter.mode))
-    if agreement:
-        match filter.agreement:
-            case Agreement.AGREED:
-                wanted.append(queries.agreed())
-            case Agreement.OVERRIDDEN:
-                wanted.append(queries.overridden())
-            case Agreement.UNLABELLED:
-                wanted.append(queries.unlabelled())
+    match filter.agreement:
+        case Agreement.AGREED:
+            wanted.append(queries.agreed())
+        case Agreement.OVERRIDDEN:
+            wanted.append(queries.overridden())
+        case Agreement.UNLABELLED:
+            wanted.append(queries.unlabelled())
     if filter.text.strip():
         wanted.append(queries.mentioning(filter.text.strip()))
     return wanted

@@ -167,28 +167,6 @@ def whole_verdict(verdict_id: int) -> Select[Verdict]:
     )
 
 
-def labelled_verdicts(wanted: Sequence[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
-    """Each label that stands, beside the verdict that its author had seen."""
-    return (
-        select(
-            Verdict.mode,
-            Verdict.status,
-            Verdict.item_id,
-            Verdict.score.label("model_score"),
-            Verdict.winner.label("model_winner"),
-            Label.score.label("person_score"),
-            Label.winner.label("person_winner"),
-            Label.agrees,
-            User.name.label("author"),
-        )
-        .select_from(Label)
-        .join(Verdict, Verdict.id == Label.verdict_id)
-        .join(User, User.id == Label.author_id)
-        .where(is_current(), *wanted)
-        .order_by(Label.id)
-    )
-
-
 def models_with_verdicts() -> Select[int, str]:
     has_verdict = exists().where(Verdict.judge_id == Judge.id)
     has_judge = exists().where(Judge.model_version_id == ModelVersion.id, has_verdict)

@@ -64,7 +64,6 @@ def _questions(history: History) -> dict[str, Callable[[], object]]:
         "page of the not labelled": lambda: history.page(Filter(agreement=Agreement.UNLABELLED), 1),
         "choices": history.choices,
         "one verdict opened": lambda: history.open(1),
-        "comparison of people and model": lambda: history.comparison(Filter()),
         "search, in half of the instructions": lambda: history.page(Filter(text="kettle"), 1),
         "search, in one of the oldest": lambda: history.page(Filter(text=OLDEST_WORD), 1),
         "search, in none": lambda: history.page(Filter(text="no such words"), 1),

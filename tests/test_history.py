@@ -280,45 +280,6 @@ def test_an_unknown_verdict_is_named(history: History) -> None:
         history.open(404)
 
 
-def test_people_and_model_are_compared_by_current_labels(bench: Bench, history: History, labels: Labels) -> None:
-    for model, person in [(4, 4), (4, 5), (2, 5)]:
-        labels.override_score(bench.direct(model), bench.author_id, click(), person)
-    regretted = bench.direct(1)
-    labels.override_score(regretted, bench.author_id, click(), 5)
-    labels.undo(regretted, bench.author_id, click())
-    labels.agree(bench.pairwise("B"), bench.author_id, click())
-    labels.override_winner(bench.pairwise("A"), bench.author_id, click(), "tie")
-    labels.agree(bench.ranking(), bench.author_id, click())
-    labels.override_ranking(bench.ranking((1, 2, 3)), bench.author_id, click(), (2, 1, 0))
-    labels.override_score(bench.unparsed(), bench.author_id, click(), 3)
-    comparison = history.comparison(Filter())
-    assert (comparison.labels, comparison.unreadable, comparison.authors) == (8, 1, ("owner",))
-    assert (comparison.scores.n, comparison.scores.exact.count, comparison.scores.within_one.count) == (3, 1, 2)
-    assert comparison.scores.matrix[1][4] == 1
-    assert comparison.scores.kappa.value is None
-    assert (comparison.winners.n, comparison.winners.with_ties.count) == (2, 1)
-    assert (comparison.rankings.n, comparison.rankings.count) == (2, 1)
-    assert (comparison.agreeing.n, comparison.agreeing.count) == (7, 3)
-
-
-def test_the_comparison_is_of_what_the_filter_lets_through(bench: Bench, history: History, labels: Labels) -> None:
-    labels.agree(bench.direct(4), bench.author_id, click())
-    labels.agree(bench.direct(4, judge_id=bench.judge("second")), bench.author_id, click())
-    second = next(number for number, name in history.choices().models if name == "second")
-    assert history.comparison(Filter(model_version_id=second)).labels == 1
-
-
-def test_the_comparison_is_not_chosen_by_agreement(bench: Bench, history: History, labels: Labels) -> None:
-    labels.agree(bench.direct(4), bench.author_id, click())
-    labels.override_score(bench.direct(4), bench.author_id, click(), 1)
-    assert history.comparison(Filter(agreement=Agreement.AGREED)) == history.comparison(Filter())
-
-
-def test_an_empty_comparison_has_no_figures(history: History) -> None:
-    comparison = history.comparison(Filter())
-    assert (comparison.labels, comparison.agreeing, comparison.rankings, comparison.authors) == (0, None, None, ())
-
-
 def sqlite_plan(store: Store, *wanted: object) -> str:
     from sqlalchemy.dialects import sqlite
 

@@ -20,7 +20,7 @@ from ui.shell import escape, shown
 Update = dict[Component, Any]
 MODES = [("Score", "direct"), ("Pair", "pairwise"), ("Ranking", "ranking")]
 KINDS = [
-    ("Blind if there are enough", ""),
+    ("Blind if enough", ""),
     ("Blind only", "blind"),
     ("After the verdict only", "after"),
     ("Both, pooled", "pooled"),

@@ -11,6 +11,7 @@ from backend.agreement.slices import Slice
 from backend.agreement_report import Anchoring, Ceiling, Named, PoweredPart, Report
 from ui.agreement_tables import SCORE_NAMES, WINNER_NAMES
 from ui.charts import GREY, TEAL, framed
+from ui.shell import escape
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -65,19 +66,18 @@ def intervals(rows: Sequence[tuple[str, Stat]], title: str, *, most: float | Non
             "width": 5,
         },
         customdata=[
-            (name, "no interval" if stat.low is None else f"{stat.low:.3f} to {stat.high:.3f}", f"{stat.n:,}")
+            (escape(name), "no interval" if stat.low is None else f"{stat.low:.3f} to {stat.high:.3f}", f"{stat.n:,}")
             for name, stat in drawn
         ],
         hovertemplate="%{customdata[0]}: %{x:.3f} [%{customdata[1]}], n = %{customdata[2]}<extra></extra>",
         cliponaxis=False,
     )
-    figure = framed([dots], height=92 + 30 * len(drawn))
+    figure = framed([dots], height=84 + 30 * len(drawn))
     low, high = min([*lows, *values]), max([*highs, *values])
     room = max(high - low, 0.02) * 0.08
     counted = sorted({stat.n for _, stat in drawn})
     n = f"{counted[0]:,}" if len(counted) == 1 else f"{counted[0]:,} to {counted[-1]:,}"
     figure.update_xaxes(
-        title_text=f"{title}, n = {n}",
         range=[low - room, high + room if most is None else max(high, most) + room / 2],
         zeroline=low < 0 < high,
         zerolinecolor=GREY,
@@ -86,7 +86,7 @@ def intervals(rows: Sequence[tuple[str, Stat]], title: str, *, most: float | Non
     figure.update_yaxes(
         tickvals=list(range(len(drawn))), ticktext=[short(name) for name, _ in drawn], range=[-0.6, len(drawn) - 0.4]
     )
-    figure.update_layout(margin={"l": 12, "r": 16, "t": 14, "b": 44})
+    _titled(figure, f"{title}, n = {n}")
     return figure
 
 
@@ -109,7 +109,8 @@ def everybody(ceiling: Ceiling, *, ordinal: bool) -> Figure | None:
         text=texts,
         texttemplate="%{text}" if count <= MOST_NAMED_CELLS else "",
         customdata=[
-            [(ceiling.names[i], ceiling.names[j], together.n[i][j]) for j in range(count)] for i in range(count)
+            [(escape(ceiling.names[i]), escape(ceiling.names[j]), together.n[i][j]) for j in range(count)]
+            for i in range(count)
         ],
         colorscale=BLUES,
         showscale=False,
@@ -118,12 +119,13 @@ def everybody(ceiling: Ceiling, *, ordinal: bool) -> Figure | None:
         hoverongaps=False,
         hovertemplate="%{customdata[0]} and %{customdata[1]}: %{z:.2f}, n = %{customdata[2]}<extra></extra>",
     )
-    figure = framed([cells], height=150 + 34 * max(count, 3))
+    figure = framed([cells], height=160 + 40 * max(count, 3))
     ticks = {"tickvals": list(range(count)), "ticktext": [short(name) for name in ceiling.names], "showgrid": False}
     what = "Quadratic kappa" if ordinal else "Share of equal winners"
     n = f"{min(pairs):,}" if min(pairs) == max(pairs) else f"{min(pairs):,} to {max(pairs):,}"
-    figure.update_xaxes(**ticks, tickangle=-40, title_text=f"{what}, n = {n} items a pair")
+    figure.update_xaxes(**ticks, tickangle=-40)
     figure.update_yaxes(**ticks, autorange="reversed")
+    _titled(figure, f"{what}, n = {n} items a pair")
     return figure
 
 
@@ -177,9 +179,9 @@ def reliability(found: Reliability) -> Figure | None:
     )
     figure = framed([line, dots], height=320)
     n = sum(one.right.n for one in found.bins)
-    figure.update_xaxes(title_text=f"Confidence of the judge, n = {n:,}", range=[0, 1.02], nticks=6)
+    figure.update_xaxes(title_text="Confidence of the judge", range=[0, 1.02], nticks=6)
     figure.update_yaxes(title_text="People said the same", range=[0, 1.02], nticks=6)
-    figure.update_layout(margin={"l": 12, "r": 16, "t": 14, "b": 44})
+    _titled(figure, f"Reliability, n = {n:,}")
     return figure
 
 
@@ -196,4 +198,15 @@ def months(found: Sequence[Named]) -> Figure | None:
 
 
 def short(name: str) -> str:
-    return name if len(name) <= NAME_CHARACTERS else f"{name[: NAME_CHARACTERS - 1]}…"
+    """The beginning of a name, as plain text: Plotly would take some tags for its own."""
+    return escape(name if len(name) <= NAME_CHARACTERS else f"{name[: NAME_CHARACTERS - 1]}…")
+
+
+def _titled(figure: Figure, title: str) -> None:
+    """Above the plot from the left edge, where a narrow screen has the most room."""
+    figure.update_layout(
+        title={"text": title, "x": 0.02, "xref": "container", "y": 0.99, "yref": "container", "yanchor": "top"},
+        title_font_size=13,
+        title_pad={"t": 8},
+        margin={"l": 12, "r": 16, "t": 36, "b": 34},
+    )

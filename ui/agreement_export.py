@@ -33,6 +33,9 @@ th, td { text-align: left; padding: 4px 10px 4px 0; border-bottom: 1px solid var
 thead th { font-weight: 600; } .scroll { overflow-x: auto; } p.note { color: var(--muted); }
 .js-plotly-plot text { fill: var(--text) !important; }
 """
+LONG = 24
+WORDS = " class='assay-words'"
+"""Cells with more characters are sentences, which may wrap."""
 CONFIG = {"displaylogo": False, "responsive": True, "toImageButtonOptions": {"format": "svg", "filename": "assay"}}
 
 
@@ -97,7 +100,7 @@ def table_html(table: Table) -> str:
         head = escape(first)
         if table.key == "disagreements":
             head = f"<a href='history?verdict={head}'>Verdict {head}</a>"
-        cells = "".join(f"<td>{escape(cell)}</td>" for cell in rest)
+        cells = "".join(f"<td{WORDS if len(cell) > LONG else ''}>{escape(cell)}</td>" for cell in rest)
         rows.append(f"<tr><th scope='row'>{head}</th>{cells}</tr>")
     body = f"<div class='scroll assay-scroll'><table class='assay-figures'><thead><tr>{heads}</tr></thead>"
     body = f"{body}<tbody>{''.join(rows)}</tbody></table></div>" if rows else ""

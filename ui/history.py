@@ -1,14 +1,13 @@
-"""The history page: find a verdict, open it whole, label it, and see how people and model compare."""
+"""The history page: find a verdict, open it whole, and label it."""
 
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
-from backend.agreement import WINNERS
 from backend.history import Agreement, Filter, History, HistoryPage
 from backend.labels import Labels
-from backend.types import SCORES, Mode
+from backend.types import Mode
 from ui import charts, render
 from ui.labels import LabelPanel
 from ui.shell import shown
@@ -33,6 +32,7 @@ element.addEventListener('click', (event) => {
 });
 """
 """A click anywhere in a row opens it; its link works with the keyboard and in a tab of its own."""
+COMPARED = "<p class='assay-note'>How far people and the model agree: <a href='agreement'>Agreement</a>.</p>"
 SHOW_OPENED = "() => document.getElementById('opened-verdict')?.scrollIntoView({behavior: 'smooth', block: 'start'})"
 
 
@@ -49,7 +49,7 @@ class _HistoryPage:
         self._lay_out_filters()
         self._lay_out_table()
         self._lay_out_opened(labels, owner_id)
-        self._lay_out_comparison()
+        gr.HTML(COMPARED, label="Where people and model are compared")
 
     def _lay_out_filters(self) -> None:
         with gr.Row(elem_classes="assay-filters"):
@@ -82,18 +82,9 @@ class _HistoryPage:
                     self._panel = LabelPanel(labels, owner_id)
                     self._details = gr.HTML(label="Feedback and maker")
 
-    def _lay_out_comparison(self) -> None:
-        with gr.Column(elem_classes="assay-comparison"):
-            gr.HTML(f"<h2>People and model</h2>{render.anchored_note()}", label="About the comparison")
-            self._figures = gr.HTML(label="Agreement of people and model")
-            with gr.Row():
-                self._scores = gr.Plot(label="Scores: model and person", visible=False, min_width=320)
-                self._winners = gr.Plot(label="Winners: model and person", visible=False, min_width=320)
-
     def wire(self) -> None:
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         paged: list[Component] = [self._number, self._table, self._previous, self._where, self._next]
-        compared: list[Component] = [self._figures, self._scores, self._winners]
         opened: list[Component] = [
             self._opened, self._title, self._item, self._card, self._chart, self._details, *self._panel.components,
         ]  # fmt: skip
@@ -101,19 +92,14 @@ class _HistoryPage:
         arrived = gr.context.Context.root_block.load(
             self._arrive, None, [self._model, self._rubric, *paged, *opened], **quiet
         )
-        arrived.success(self._compare, self._filters, compared, **quiet)
         arrived.success(None, None, None, js=SHOW_OPENED, **quiet)
         changes = [self._model.input, self._rubric.input, self._mode.input, self._agreement.input, self._text.submit]
-        filtered = gr.on(
-            changes, self._first_page, self._filters, paged, api_visibility="private", show_progress_on=[self._table]
-        )
-        filtered.success(self._compare, self._filters, compared, **quiet)
+        gr.on(changes, self._first_page, self._filters, paged, api_visibility="private", show_progress_on=[self._table])
         self._previous.click(self._newer, [self._number, *self._filters], paged, **quiet)
         self._next.click(self._older, [self._number, *self._filters], paged, **quiet)
         self._table.select(self._open, None, opened, **quiet).success(None, None, None, js=SHOW_OPENED, **quiet)
         for saved in self._panel.saved:
-            again = saved.success(self._same_page, [self._number, *self._filters], paged, **quiet)
-            again.success(self._compare, self._filters, compared, **quiet)
+            saved.success(self._same_page, [self._number, *self._filters], paged, **quiet)
 
     # Handlers
 
@@ -150,16 +136,6 @@ class _HistoryPage:
     @shown
     def _open(self, event: gr.EventData) -> Update:
         return self._whole(int(event.verdict))
-
-    @shown
-    def _compare(self, *filters: str) -> Update:
-        comparison = self._history.comparison(_filter(*filters))
-        scores, winners = comparison.scores, comparison.winners
-        return {
-            self._figures: render.comparison_block(comparison),
-            self._scores: _plot(charts.confusion(scores.matrix, SCORES) if scores.n else None),
-            self._winners: _plot(charts.confusion(winners.matrix, WINNERS) if winners.n else None),
-        }
 
     # Rendering
 

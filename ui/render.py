@@ -1,12 +1,11 @@
-"""Verdicts, labels and comparisons as HTML in which every text is escaped and shown as plain text."""
+"""Verdicts and labels as HTML in which every text is escaped and shown as plain text."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from backend.agreement import Kappa, ScoreAgreement, Share
-from backend.history import Comparison, HistoryPage, HistoryRow, ReadingDetail, VerdictDetail
+from backend.history import HistoryPage, HistoryRow, ReadingDetail, VerdictDetail
 from backend.labels import AGREE, LabelView
 from backend.results import best_to_worst, result_words
 from backend.types import (
@@ -370,70 +369,6 @@ def _row_label(words: str, author: str, agrees: bool) -> str:
 
 
 # People and model
-
-
-def comparison_block(comparison: Comparison) -> str:
-    """The figures with their intervals, or in words what they lack."""
-    if not comparison.labels:
-        return (
-            "<div class='assay-empty'><p><strong>No labels to compare yet.</strong></p>"
-            "<p>Open a verdict and agree with it or override it.</p></div>"
-        )
-    rows = [_share_row("Said the same as the model", comparison.agreeing), *_score_rows(comparison.scores)]
-    if comparison.winners.n:
-        rows.append(_share_row("Winners: the same, ties counted", comparison.winners.with_ties))
-        rows.append(_share_row("Winners: the same, where neither said tie", comparison.winners.without_ties))
-    rows.append(_share_row("Rankings: the same order", comparison.rankings))
-    heads = "".join(f"<th scope='col'>{name}</th>" for name in ("", "Value", "95% interval", "n"))
-    unreadable = ""
-    if comparison.unreadable:
-        unreadable = (
-            f"<p>{comparison.unreadable:,} of the labels are on verdicts that could not be read; "
-            "they are in none of these figures.</p>"
-        )
-    people = ", ".join(escape(author) for author in comparison.authors)
-    return (
-        f"<p>{comparison.labels:,} current label{'s' if comparison.labels > 1 else ''} by {people}, on the verdicts "
-        "that the filters above let through (whatever their agreement).</p>"
-        f"<table class='assay-figures'><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-        f"{_kappa_note(comparison.scores)}{unreadable}"
-    )
-
-
-def anchored_note() -> str:
-    """What a person should know before believing these figures."""
-    return (
-        "<p class='assay-note'>These labels are <strong>anchored, not blind</strong>: they were given after the "
-        "verdict was seen, and people lean towards what they have just read. So the figures say how often somebody "
-        "saw a reason to object, and are higher than agreement between independent judgements would be.</p>"
-    )
-
-
-def _score_rows(scores: ScoreAgreement) -> Iterable[str]:
-    if scores.n:
-        yield _share_row("Scores: exactly the same", scores.exact)
-        yield _share_row("Scores: at most one apart", scores.within_one)
-    kappa = scores.kappa
-    if kappa.value is not None:
-        yield _figure_row("Scores: quadratic weighted kappa", f"{kappa.value:.2f}", _kappa_interval(kappa), scores.n)
-
-
-def _share_row(name: str, share: Share | None) -> str:
-    if share is None:
-        return ""
-    return _figure_row(name, _percent(share.value), f"{_percent(share.low)} – {_percent(share.high)}", share.n)
-
-
-def _figure_row(name: str, value: str, interval: str, n: int) -> str:
-    return f"<tr><th scope='row'>{name}</th><td>{value}</td><td>{interval}</td><td>{n:,}</td></tr>"
-
-
-def _kappa_interval(kappa: Kappa) -> str:
-    return "–" if kappa.low is None or kappa.high is None else f"{kappa.low:.2f} – {kappa.high:.2f}"
-
-
-def _kappa_note(scores: ScoreAgreement) -> str:
-    return f"<p class='assay-muted'>{escape(scores.kappa.missing)}</p>" if scores.n and scores.kappa.missing else ""
 
 
 # Shared

@@ -38,17 +38,19 @@ def slices(errors: Floats, items: Integers, parts: Mapping[str, tuple[Integers, 
     return tuple(sorted(found, key=_order))
 
 
-def quartiles(values: Floats, unit: str) -> tuple[Integers, tuple[str, ...]]:
-    """Four parts of about equal size by value (fewer where values are equal), named by their range; NaN is in none."""
+def quartiles(values: Floats, words: str, *, digits: int) -> tuple[Integers, tuple[str, ...]]:
+    """Four parts of about equal size by value, fewer where values are equal; NaN is in none.
+
+    words: how a part is named by its range, as "{} characters".
+    """
     known = ~numpy.isnan(values)
     if not known.any():
         return numpy.full(len(values), -1), ()
     edges = numpy.unique(numpy.quantile(values[known], [0.25, 0.5, 0.75]))
     numbers = numpy.where(known, numpy.searchsorted(edges, values, side="left"), -1)
-    names = [f"up to {edges[0]:,.4g} {unit}".strip()]
-    names += [f"{low:,.4g} to {high:,.4g} {unit}".strip() for low, high in pairwise(edges)]
-    names.append(f"above {edges[-1]:,.4g} {unit}".strip())
-    return numbers, tuple(names)
+    edge = [f"{value:,.{digits}f}" for value in edges]
+    ranges = [f"up to {edge[0]}", *(f"{low} to {high}" for low, high in pairwise(edge)), f"above {edge[-1]}"]
+    return numbers, tuple(words.format(each) for each in ranges)
 
 
 def _order(part: Slice) -> tuple[bool, float]:

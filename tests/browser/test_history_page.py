@@ -48,7 +48,6 @@ def url(bench: Bench, labels: Labels, serve: Serve) -> Iterator[str]:
 def visit(page: Page, url: str) -> None:
     page.goto(url)
     expect(page.locator(".assay-history, .assay-history-pane .assay-empty")).to_be_visible()
-    expect(page.locator(".assay-comparison").get_by_text("label").last).to_be_visible()
 
 
 def rows(page: Page) -> Locator:
@@ -75,7 +74,6 @@ def said(bench: Bench, verdict: int) -> list[str]:
 def test_an_empty_history_says_what_to_do(page: Page, url: str) -> None:
     visit(page, url)
     expect(page.get_by_text("No verdicts yet.")).to_be_visible()
-    expect(page.get_by_text("No labels to compare yet.")).to_be_visible()
     expect(opened(page)).to_be_hidden()
 
 
@@ -128,7 +126,6 @@ def test_an_override_is_stored_shown_compared_and_undone(page: Page, url: str, b
     expect(page.get_by_text("Kappa needs at least 10 labelled items; there are 1.")).to_be_visible()
     press(page, "Undo")
     expect(opened(page)).to_contain_text("You have not labelled this verdict.")
-    expect(page.get_by_text("No labels to compare yet.")).to_be_visible()
     expect(page.get_by_role("button", name="Undo")).to_be_disabled()
     assert said(bench, verdict) == ["2 of 5", "withdrawn"]
 
@@ -228,18 +225,6 @@ def test_pages_are_turned(page: Page, url: str, bench: Bench) -> None:
     expect(page.get_by_role("button", name="Older →")).to_be_disabled()
     press(page, "← Newer")
     expect(rows(page)).to_have_count(25)
-
-
-def test_people_and_model_are_compared_with_intervals(page: Page, url: str, bench: Bench, labels: Labels) -> None:
-    for model, person in [(1, 1), (2, 2), (3, 3), (4, 5), (5, 5), (5, 4), (2, 1), (3, 4), (4, 4), (1, 2), (2, 4)]:
-        labels.override_score(bench.direct(model), bench.author_id, uuid.uuid4().hex, person)
-    visit(page, url)
-    figures = page.locator(".assay-comparison")
-    expect(figures).to_contain_text("anchored, not blind")
-    kappa = figures.get_by_role("row", name="Scores: quadratic weighted kappa")
-    expect(kappa).to_contain_text("–")
-    expect(kappa).to_contain_text("11")
-    expect(figures.locator(".js-plotly-plot")).to_contain_text("n = 11", timeout=PLOT_MS)
 
 
 def test_hostile_texts_are_shown_and_never_run(page: Page, url: str, bench: Bench) -> None:
