@@ -36,11 +36,13 @@ class JobKind(StrEnum):
     MERGE = "merge"
     TRAIN = "train"
     SWEEP = "sweep"
+    JUDGE = "judge"
 
 
 class JobState(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
+    PAUSED = "paused"
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -93,11 +95,15 @@ or Ctrl-C ends them before the handler is asked to stop."""
 
 @dataclass
 class _Running:
-    """A job that this process works on. said: the newest progress; written: whether the row has it."""
+    """A job that this process works on. said: the newest progress; written: whether the row has it.
+
+    paused: it was asked to stop in order to go on later.
+    """
 
     cancel: threading.Event = field(default_factory=threading.Event)
     said: tuple[str, float | None] | None = None
     written: bool = True
+    paused: bool = False
 
     def report(self, message: str, fraction: float | None) -> None:
         self.said, self.written = (message, fraction), False
@@ -171,6 +177,26 @@ class Jobs:
             running = self._running.get(job_id)
         if running is not None:
             running.cancel.set()
+        self._wake.set()
+
+    def pause(self, job_id: int) -> None:
+        """Let a job that waits or runs stop until resume(). Raises NotFoundError, ConflictError for any other."""
+        with self._store.write() as session:
+            paused = queries.pause_job(session, job_id)
+        if not paused:
+            raise ConflictError(f"Job {job_id} is {self.get(job_id).state}, so it can't be paused.")
+        with self._guard:
+            running = self._running.get(job_id)
+        if running is not None:
+            running.paused = True
+            running.cancel.set()
+
+    def resume(self, job_id: int) -> None:
+        """Let a paused job go on where it was. Raises NotFoundError, ConflictError for one that is not paused."""
+        with self._store.write() as session:
+            resumed = queries.resume_job(session, job_id)
+        if not resumed:
+            raise ConflictError(f"Job {job_id} is {self.get(job_id).state}, so there is nothing to resume.")
         self._wake.set()
 
     def again(self, job_id: int, user_id: int) -> int:
@@ -273,6 +299,9 @@ class Jobs:
         for job_id, running in ours.items():
             if waiting.get(job_id) is JobState.CANCELLED:
                 running.cancel.set()
+            if job_id not in waiting:  # paused by another process, or just ended
+                running.paused = True
+                running.cancel.set()
             if running.said is not None and not running.written:
                 running.written = True
                 with self._store.write() as session:
@@ -305,7 +334,9 @@ class Jobs:
                 begun = queries.begin_job(session, job_id, now())
                 row = session.get(Job, job_id)
             if begun and row is not None:
-                self._finish(job_id, self._ending(row, running))
+                ending = self._ending(row, running)
+                if not (running.paused and ending.state is JobState.CANCELLED):
+                    self._finish(job_id, ending)
             else:
                 self._end(job_id, _Ending(JobState.CANCELLED, "Stopped."))
         finally:

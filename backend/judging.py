@@ -226,7 +226,7 @@ class _Worker:
         reading_ids = self._read_all(served, judge_id, asked, prompts)
         readings = [state.reading for state in self.run.state.passes if state.reading is not None]
         with self.store.write() as session:
-            verdict = _verdict(self.question.item, asked, readings)
+            verdict = verdict_row(self.question.item, asked, readings)
             verdict.item_id, verdict.judge_id, verdict.created_by_id = item_id, judge_id, self.user_id
             verdict.rubric_version_id = self._version_id(session)
             verdict.seconds = sum(
@@ -287,7 +287,7 @@ def _from_store(asked: Pass, row: rows.Reading) -> PassState:
     return PassState(asked, reading.feedback, reading, from_store=True)
 
 
-def _verdict(item: Item, asked: Sequence[Pass], readings: Sequence[Reading]) -> rows.Verdict:
+def verdict_row(item: Item, asked: Sequence[Pass], readings: Sequence[Reading]) -> rows.Verdict:
     """The verdict that the readings make; unparsed, with nothing made up, where one of them has no result."""
     verdict = rows.Verdict(mode=item.mode, status=Status.READ)
     given = [shares_of(reading.results, reading.probabilities, reading.parsed) for reading in readings]

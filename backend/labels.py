@@ -163,6 +163,21 @@ def label_opinion(label: Label) -> Opinion:
     )
 
 
+def say_of_seen(
+    session: Session, verdict_id: int, author_id: int, client_id: str, opinion: Opinion, note: str
+) -> LabelView:
+    """What the author says after they saw the verdict, inside a transaction that is open already.
+
+    It agrees where it is what the verdict said, else it overrides. Raises InvalidInputError, NotFoundError.
+    """
+    verdict = session.scalars(queries.verdict_to_label(verdict_id)).one_or_none()
+    author = session.get(User, author_id)
+    if verdict is None or author is None:
+        raise NotFoundError(f"There is no verdict {verdict_id}, or no person with the id {author_id}.")
+    labelling = _Labelling(session, verdict, author, client_id)
+    return labelling.say(AGREE if labelling.agrees(opinion) else OVERRIDE, opinion, note)
+
+
 class _Labelling:
     """One author's labelling of one verdict, inside one write transaction."""
 
@@ -264,7 +279,7 @@ class _Labelling:
             score=opinion_or_none.score,
             winner=opinion_or_none.winner,
             ranking=None if opinion_or_none.order is None else list(opinion_or_none.order),
-            agrees=None if opinion is None else self._agrees(opinion),
+            agrees=None if opinion is None else self.agrees(opinion),
             note=note,
             supersedes_id=self._events[-1].id if self._events else None,
             restores_id=restores_id,
@@ -275,7 +290,7 @@ class _Labelling:
         self._events.append(view)
         return view
 
-    def _agrees(self, opinion: Opinion) -> bool:
+    def agrees(self, opinion: Opinion) -> bool:
         """Whether it says what the verdict said; where that has no result, any opinion says otherwise."""
         if opinion.order is not None and self._verdict.ranking is not None:
             return same_ranking(opinion.order, ranking_of(self._verdict.ranking).ranked)

@@ -126,6 +126,8 @@ class Serving:
         self._successor: Successor | None = None
         self._paused_id: int | None = None
         self._queue: deque[object] = deque()
+        self._behind: deque[object] = deque()  # those who let everybody else go ahead
+        self._give_way = threading.Event()  # tells the one of them who has the judge that somebody waits
         self._asking = False
 
     @property
@@ -169,6 +171,16 @@ class Serving:
             assert self._served is not None, "a turn comes when a judge is loaded, and only who has it changes that"
             yield self._served
 
+    @contextmanager
+    def use_behind(self, cancel: threading.Event) -> Iterator[tuple[Served, threading.Event]]:
+        """As use(), for long work: whoever else asks goes ahead. The event is set as soon as somebody waits.
+
+        Whoever works here then stops, and asks for another turn.
+        """
+        with self._turn(cancel, behind=True):
+            assert self._served is not None, "a turn comes when a judge is loaded, and only who has it changes that"
+            yield self._served, self._give_way
+
     def swap(self, successor: Successor) -> None:
         """Begin to put another judge into service; `state` tells how far that is and how it ended.
 
@@ -203,23 +215,28 @@ class Serving:
     # Turns
 
     @contextmanager
-    def _turn(self, cancel: threading.Event, *, first: bool = False) -> Iterator[None]:
+    def _turn(self, cancel: threading.Event, *, first: bool = False, behind: bool = False) -> Iterator[None]:
         """Alone with the judge, when those who came before have had their turn.
 
-        first: before all who wait, whether or not a judge is loaded; for who exchanges it.
+        first: before all who wait, whether or not a judge is loaded; for who exchanges it. behind: after all others.
         """
         ticket = object()
+        queue = self._behind if behind else self._queue
         with self._changed:
-            (self._queue.appendleft if first else self._queue.append)(ticket)
+            (queue.appendleft if first else queue.append)(ticket)
+            if not behind:
+                self._give_way.set()
             try:
-                while self._asking or self._queue[0] is not ticket or not (first or self._served):
+                while self._asking or queue[0] is not ticket or (behind and self._queue) or not (first or self._served):
                     if not first and self._served is None and self._state.phase is Phase.FAILED:
                         raise NotReadyError(f"No judge is loaded. {self._state.message}")
                     _raise_if_set(cancel)
                     self._changed.wait(timeout=0.1)
                 self._asking = True
+                if behind:
+                    self._give_way = threading.Event()
             finally:
-                self._queue.remove(ticket)
+                queue.remove(ticket)
                 self._changed.notify_all()
         try:
             yield

@@ -44,7 +44,7 @@ def requeue_job(session: Session, job_id: int, message: str) -> bool:
 
 def cancel_job(session: Session, job_id: int, at: datetime) -> bool:
     """Cancel: a queued job has ended with it, a running one when it has stopped; False if it is neither."""
-    queued = update(Job).where(Job.id == job_id, Job.state == "queued")
+    queued = update(Job).where(Job.id == job_id, Job.state.in_(("queued", "paused")))
     if _changed(session, queued.values(state="cancelled", message="Cancelled while it waited.", finished_at=at)):
         return True
     return _changed(session, update(Job).where(Job.id == job_id, Job.state == "running").values(state="cancelled"))
@@ -57,7 +57,22 @@ def end_job(
     values: dict[str, Any] = {"state": state, "message": message, "result": result, "finished_at": at}
     if state == "done":
         values["fraction"] = 1.0
-    return _changed(session, update(Job).where(Job.id == job_id, Job.finished_at.is_(None)).values(**values))
+    unended = update(Job).where(Job.id == job_id, Job.finished_at.is_(None))
+    if state == "cancelled":  # whoever stops because of a pause has not been cancelled
+        unended = unended.where(Job.state != "paused")
+    return _changed(session, unended.values(**values))
+
+
+def pause_job(session: Session, job_id: int) -> bool:
+    """Mark a job that waits or runs as paused; False if it does neither."""
+    going = update(Job).where(Job.id == job_id, Job.state.in_(("queued", "running")))
+    return _changed(session, going.values(state="paused", message="Paused; resume goes on where it was."))
+
+
+def resume_job(session: Session, job_id: int) -> bool:
+    """Mark a paused job as waiting to go on; False if it is not paused."""
+    paused = update(Job).where(Job.id == job_id, Job.state == "paused")
+    return _changed(session, paused.values(state="queued", message=""))
 
 
 def keep_progress(session: Session, job_id: int, message: str, fraction: float | None) -> None:

@@ -249,6 +249,12 @@ def blind_chain(session: Session, project_item_id: int, user_id: int, round: int
     return list(session.scalars(select(Label).where(*own, Label.verdict_id.is_(None)).order_by(Label.id)))
 
 
+def own_labels(session: Session, project_item_id: int, user_id: int, round: int) -> list[Label]:
+    """This person's labels that stand, the oldest first: one from before the verdict was seen, and one from after."""
+    own = (Label.project_item_id == project_item_id, Label.author_id == user_id, Label.round == round)
+    return list(session.scalars(select(Label).where(*own, stands()).order_by(Label.id)))
+
+
 def recent_items(session: Session, project_id: int, user_id: int, limit: int) -> list[tuple[int, int]]:
     """The items that this person decided last, each with its round, the newest decision first."""
     newest = func.max(Label.id)

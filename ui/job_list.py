@@ -69,7 +69,7 @@ def _bar(job: JobView) -> str:
 
 def _button(job: JobView) -> str:
     match job.state:
-        case JobState.QUEUED | JobState.RUNNING:
+        case JobState.QUEUED | JobState.RUNNING | JobState.PAUSED:
             act, label = CANCEL, "Cancel"
         case JobState.FAILED | JobState.CANCELLED:
             act, label = AGAIN, "Try again"
