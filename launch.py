@@ -148,16 +148,23 @@ def open_store(settings: Settings) -> "Store":
 
 def wire(settings: Settings, store: "Store") -> "Services":
     """Make every service, each with what it depends on."""
+    from backend.accounts import Accounts
     from backend.activating import Activating
     from backend.alpha_lab import AlphaLab
+    from backend.bench import Bench
     from backend.comparing import Comparing
+    from backend.batch_job import BatchJudging
     from backend.history import History
     from backend.jobs import JobKind, Jobs
     from backend.judging import Judging
+    from backend.labelling import Labelling
     from backend.labels import Labels
     from backend.live_bench import LiveBench
     from backend.loading import JudgeLoader
     from backend.merge_job import merge_handler
+    from backend.project_export import ProjectExport
+    from backend.project_import import ProjectImport
+    from backend.projects import Projects
     from backend.registering import Registering
     from backend.registry import Registry
     from backend.rubrics import RubricLibrary
@@ -174,9 +181,13 @@ def wire(settings: Settings, store: "Store") -> "Services":
     serving = Serving(loader.first, loader.available)
     activating = Activating(registry, serving, loader)
     sweeps = Sweeps(store, registry, home, settings.sets_folder, device=settings.device)
+    benchmarks = Bench(store, settings.sets_folder, loader.by_name)
+    batches = BatchJudging(store, serving)
     handlers = {
+        JobKind.JUDGE: batches.handle,
         JobKind.MERGE: merge_handler(home, registry, activating.start),
         JobKind.SWEEP: sweeps.handle,
+        JobKind.BENCH: benchmarks.handle,
         JobKind.TRAIN: train_handler(home, registry),
     }
     jobs = Jobs(store, home, handlers)
@@ -194,6 +205,13 @@ def wire(settings: Settings, store: "Store") -> "Services":
         activating=activating,
         jobs=jobs,
         alpha_lab=lab,
+        projects=Projects(store),
+        importing=ProjectImport(store),
+        exporting=ProjectExport(store),
+        labelling=Labelling(store),
+        batches=batches,
+        accounts=Accounts(store),
+        bench=benchmarks,
         home=home,
         owner_id=owner_id,
         sampling=settings.sampling,
@@ -307,6 +325,24 @@ def _bench_command() -> typer.Typer:
     return bench.commands(open_bench)
 
 
+def _project_commands() -> typer.Typer:
+    from ui.commands import project
+
+    @contextmanager
+    def open_services(settings: Settings) -> Iterator["Services"]:
+        with _services(settings) as (_store, services):
+            yield services
+
+    return project.commands(open_services)
+
+
+def _user_commands() -> typer.Typer:
+    from backend.accounts import Accounts
+    from ui.commands import user
+
+    return user.commands(lambda settings: Accounts(open_store(settings)))
+
+
 COMMANDS: dict[str, Callable[[], typer.Typer]] = {
     "agreement": _agreement_command,
     "bench": _bench_command,
@@ -314,6 +350,8 @@ COMMANDS: dict[str, Callable[[], typer.Typer]] = {
     "train": _train_command,
     "merge": _merge_command,
     "sweep": _sweep_command,
+    "project": _project_commands,
+    "user": _user_commands,
 }
 
 

@@ -5,15 +5,17 @@ backend.measuring: a run that was stopped or killed asks only what is missing.
 """
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from backend.bench_table import BenchCell, BenchResult, BenchRow, BenchSet
 from backend.benchmarks.metrics import PairOutcome, ScoreOutcome
 from backend.benchmarks.published import PAPER_SETS
 from backend.benchmarks.rows import LabelledSet, WantedSet, open_set, sets_in
 from backend.errors import InvalidInputError
+from backend.jobs import JobContext
 from backend.measuring import VERDICT_ONLY, Measured, measure
 from backend.serving import Report, Served
 from backend.types import Mode, Sampling
@@ -41,6 +43,20 @@ class BenchSpec:
             if len(set(one)) < len(one):
                 twice = next(str(each) for each in one if one.count(each) > 1)
                 raise InvalidInputError(f"{twice} is named twice. Name each judge and each set once.")
+
+    def document(self) -> dict[str, Any]:
+        """As JSON, for a job."""
+        sets = [one.model_dump() for one in self.sets]
+        return {"judges": list(self.judges), "sets": sets, "sampling": asdict(self.sampling)}
+
+
+def read_bench(document: Mapping[str, Any]) -> BenchSpec:
+    """What document() wrote."""
+    return BenchSpec(
+        tuple(document["judges"]),
+        tuple(WantedSet.model_validate(one) for one in document["sets"]),
+        Sampling(**document["sampling"]),
+    )
 
 
 @dataclass(frozen=True)
@@ -79,6 +95,10 @@ class Bench:
         self._store = store
         self._data_folder = data_folder
         self._load = load
+
+    def handle(self, context: JobContext) -> dict[str, Any]:
+        """The handler of benchmark jobs: a BenchSpec as JSON in, a BenchResult as JSON out."""
+        return self.run(read_bench(context.spec), context.report, context.cancel).model_dump(mode="json")
 
     def sets(self) -> tuple[SetState, ...]:
         """What is in the data folder, and the paper's sets that are not. Raises InvalidInputError for a broken file."""

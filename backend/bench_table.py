@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from backend.benchmarks.metrics import Estimate, Metric
 from backend.benchmarks.published import PUBLISHED, SOURCE
+from backend.model_views import DIGITS
 from backend.sweep_results import HEADLINE
 from backend.types import Mode
 
@@ -71,6 +72,14 @@ class BenchResult(_Value):
 
     sets: tuple[BenchSet, ...]
     rows: tuple[BenchRow, ...]
+
+    def names(self) -> tuple[str, ...]:
+        """The judges' models by name; two that share one also by their digest."""
+        called = [row.model for row in self.rows]
+        return tuple(
+            row.model if called.count(row.model) == 1 else f"{row.model} {row.model_digest[:DIGITS]}"
+            for row in self.rows
+        )
 
     def tables(self) -> tuple["Table", ...]:
         """One a mode that the run has sets of."""
@@ -183,17 +192,18 @@ def _table(result: BenchResult, mode: Mode) -> Table | None:
     if not places:
         return None
     sets = [result.sets[index] for index in places]
+    named = list(zip(result.names(), result.rows, strict=True))
     ours = [
-        Line(row.judge, "ours", tuple(figure_text(row.cells[index].figure(HEADLINE[mode])) for index in places))
-        for row in result.rows
+        Line(name, "ours", tuple(figure_text(row.cells[index].figure(HEADLINE[mode])) for index in places))
+        for name, row in named
     ]
     if mode is Mode.PAIRWISE:
         ours += [
             Line(
-                f"{row.judge}, order-sensitive share", "ours",
+                f"{name}, order-sensitive share", "ours",
                 tuple(figure_text(row.cells[index].figure(Metric.ORDER_SENSITIVE)) for index in places),
             )
-            for row in result.rows
+            for name, row in named
         ]  # fmt: skip
     first = result.rows[0]
     baselines = [
@@ -227,9 +237,9 @@ def _notes(result: BenchResult, places: Sequence[int], published: Sequence[Line]
         if not one.whole:
             notes.append(f"{one.shown} is a seeded, stratified subset; published figures are of the whole set.")
         notes += [
-            f"{row.judge} could not read {cell.total - cell.read} of {cell.total} rows of {one.shown}; its figures are "
+            f"{name} could not read {cell.total - cell.read} of {cell.total} rows of {one.shown}; its figures are "
             f"over {cell.read}."
-            for row in result.rows
+            for name, row in zip(result.names(), result.rows, strict=True)
             if (cell := row.cells[index]).read < cell.total
         ]
     return tuple(notes)

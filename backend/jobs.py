@@ -37,6 +37,7 @@ class JobKind(StrEnum):
     TRAIN = "train"
     SWEEP = "sweep"
     JUDGE = "judge"
+    BENCH = "bench"
 
 
 class JobState(StrEnum):

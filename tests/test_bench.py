@@ -14,7 +14,7 @@ import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
-from backend.bench import Bench, BenchSpec
+from backend.bench import Bench, BenchSpec, read_bench
 from backend.bench_table import BenchResult, as_csv, as_latex, as_markdown, as_text
 from backend.benchmarks.metrics import Metric
 from backend.benchmarks.published import MT_BENCH, PAPER_SETS, PUBLISHED, VICUNA
@@ -143,6 +143,11 @@ def test_every_form_holds_every_figure(bench: Bench, home: Path, family: Family)
         assert all(text in printed for text in figures)
     assert "*Prometheus-2-7B*" in as_markdown(tables)
     assert r"pairwise\_kind" in as_latex(tables)
+
+
+def test_a_job_runs_what_its_document_says(bench: Bench, family: Family) -> None:
+    asked = spec(family.direct, sets=("dev/direct_kind:5",))
+    assert read_bench(json.loads(json.dumps(asked.document()))) == asked
 
 
 def test_sets_of_the_paper_that_are_missing_are_listed(bench: Bench) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from ui import agreement, alpha_lab, experts, history, judge, models, rubrics
+from ui import agreement, alpha_lab, benchmarks, experts, history, judge, models, rubrics
 from ui.services import Services
 from ui.shell import CSS_PATH, header, theme
 
@@ -35,6 +35,9 @@ def build(services: Services) -> gr.Blocks:
     with demo.route("Alpha lab", "alpha-lab"):
         _top("How a judge is made: two experts, mixed at an alpha, and measured.")
         alpha_lab.build(services)
+    with demo.route("Benchmarks", "benchmarks"):
+        _top("How good a judge is: labelled sets, side by side, beside what others have published.")
+        benchmarks.build(services)
     return demo
 
 

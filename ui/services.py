@@ -3,13 +3,20 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from backend.accounts import Accounts
 from backend.activating import Activating
 from backend.alpha_lab import AlphaLab
+from backend.bench import Bench
 from backend.comparing import Comparing
+from backend.batch_job import BatchJudging
 from backend.history import History
 from backend.jobs import Jobs
 from backend.judging import Judging
+from backend.labelling import Labelling
 from backend.labels import Labels
+from backend.project_export import ProjectExport
+from backend.project_import import ProjectImport
+from backend.projects import Projects
 from backend.registering import Registering
 from backend.registry import Registry
 from backend.rubrics import RubricLibrary
@@ -35,6 +42,13 @@ class Services:
     activating: Activating
     jobs: Jobs
     alpha_lab: AlphaLab
+    bench: Bench
+    projects: Projects
+    importing: ProjectImport
+    exporting: ProjectExport
+    labelling: Labelling
+    batches: BatchJudging
+    accounts: Accounts
     home: Path
     owner_id: int
     sampling: Sampling
