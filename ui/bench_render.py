@@ -11,20 +11,23 @@ NO_RUN = (
     "<p class='assay-note'>No run yet. Choose judges and sets, and start one: it goes on behind this page, and after a "
     "restart where it was.</p>"
 )
-MARKS = {"ours": "", "baseline": "reads nothing", "published": "published"}
+MARKS = {"baseline": "reads nothing", "published": "published"}
 
 
 def set_words(state: SetState) -> str:
-    """Its name, what it holds, and under which licence."""
-    rows = "" if state.size is None else f"{state.size:,} rows, "
-    return f"{state.name} ({state.mode}; {rows}{state.licence})"
+    """Its name and what it holds."""
+    return state.name if state.size is None else f"{state.name} ({state.mode}, {state.size:,} rows)"
 
 
-def lacking(names: Sequence[str]) -> str:
-    """Which of the paper's sets are not in the data folder, and how to get them."""
-    if not names:
-        return ""
-    return f"<p class='assay-note'>Not in the data folder: {escape(', '.join(names))}. {escape(WHERE)}</p>"
+def about_sets(states: Sequence[SetState]) -> str:
+    """Under which licences the sets are, which of the paper's are not in the data folder, and how to get them."""
+    here = "".join(
+        f"<li>{escape(state.name)}: {escape(state.licence)}</li>" for state in states if state.size is not None
+    )
+    licences = f"<details><summary>Licences</summary><ul>{here}</ul></details>" if here else ""
+    lacking = ", ".join(state.name for state in states if state.size is None)
+    missing = f"<p>Not in the data folder: {escape(lacking)}. {escape(WHERE)}</p>" if lacking else ""
+    return f"<div class='assay-note'>{licences}{missing}</div>" if licences or missing else ""
 
 
 def size_note(judges: int, sets: int, rows: int | None) -> str:
@@ -32,10 +35,8 @@ def size_note(judges: int, sets: int, rows: int | None) -> str:
     if not judges or not sets:
         return "<p class='assay-note'>Choose at least one judge and one set.</p>"
     most = f" At most {judges * sets * rows * 2:,} readings: a pair takes two." if rows else ""
-    return (
-        f"<p class='assay-note'>{judges} judge{'' if judges == 1 else 's'} on {sets} set{'' if sets == 1 else 's'}.{most} "
-        "What was read before is not read again.</p>"
-    )
+    asked = f"{judges} judge{'' if judges == 1 else 's'} on {sets} set{'' if sets == 1 else 's'}."
+    return f"<p class='assay-note'>{asked}{most} What was read before is not read again.</p>"
 
 
 def tables(all_: Sequence[Table]) -> str:
@@ -55,7 +56,9 @@ def _table(table: Table) -> str:
 
 
 def _row(line: Line) -> str:
-    mark = f" <span class='assay-muted'>({MARKS[line.kind]})</span>" if MARKS[line.kind] else ""
-    grey = "" if line.kind == "ours" else " class='assay-muted'"
-    cells = "".join(f"<td>{escape(text)}</td>" for text in line.texts)
-    return f"<tr{grey}><th scope='row'>{escape(line.name)}{mark}</th>{cells}</tr>"
+    if line.kind == "ours":
+        name, begin, end = escape(line.name), "", ""
+    else:
+        name, begin, end = f"{escape(line.name)} ({MARKS[line.kind]})", "<span class='assay-muted'>", "</span>"
+    cells = "".join(f"<td>{begin}{escape(text)}{end}</td>" for text in line.texts)
+    return f"<tr><th scope='row'>{begin}{name}{end}</th>{cells}</tr>"

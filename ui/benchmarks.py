@@ -97,12 +97,11 @@ class _BenchmarksPage:
         """What there is to choose from."""
         states = self._bench.sets()
         here = [(bench_render.set_words(state), state.name) for state in states if state.size is not None]
-        lacking = [state.name for state in states if state.size is None]
         models = [(f"{view.name} ({view.kind})", view.path) for view in self._registry.list() if not view.removed_at]
         return {
             self.judges: gr.update(choices=models),
             self.sets: gr.update(choices=here),
-            self.note: shown_if_any(bench_render.lacking(lacking)),
+            self.note: shown_if_any(bench_render.about_sets(states)),
             self.timer: gr.Timer(REFRESH_SECONDS, active=True),
         }
 
