@@ -151,9 +151,9 @@ def wire(settings: Settings, store: "Store") -> "Services":
     from backend.accounts import Accounts
     from backend.activating import Activating
     from backend.alpha_lab import AlphaLab
+    from backend.batch_job import BatchJudging
     from backend.bench import Bench
     from backend.comparing import Comparing
-    from backend.batch_job import BatchJudging
     from backend.history import History
     from backend.jobs import JobKind, Jobs
     from backend.judging import Judging

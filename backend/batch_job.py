@@ -55,21 +55,6 @@ def read_batch(document: dict[str, Any]) -> BatchOrder:
     return BatchOrder(**{**document, "sampling": Sampling(**document["sampling"])})
 
 
-def submit_batch(jobs: Jobs, store: Store, order: BatchOrder, user_id: int) -> int:
-    """The id of the job that will judge the project.
-
-    Raises NotFoundError, NotAllowedError, and ConflictError if another job judges this project.
-    """
-    with store.read() as session:
-        require_role(session, user_id, Role.LEAD, "judge a project")
-        name = project_row(session, order.project_id).name
-    for job in jobs.list(JobKind.JUDGE):
-        if not job.finished and job.spec["project_id"] == order.project_id:
-            raise ConflictError(f"Job {job.id} ({job.state}) judges this project already. Resume it, or cancel it.")
-    title = f"{name}: what failed" if order.failed_only else name
-    return jobs.submit(JobKind.JUDGE, title[:300], order.document(), user_id)
-
-
 class BatchJudging:
     """Judges projects with the judge that serves.
 
@@ -80,6 +65,26 @@ class BatchJudging:
     def __init__(self, store: Store, serving: Serving) -> None:
         self._store = store
         self._serving = serving
+
+    def submit(self, jobs: Jobs, order: BatchOrder, user_id: int) -> int:
+        """The id of the job that will judge the project.
+
+        Raises NotFoundError, NotAllowedError, and ConflictError if another job judges this project.
+        """
+        with self._store.read() as session:
+            require_role(session, user_id, Role.LEAD, "judge a project")
+            name = project_row(session, order.project_id).name
+        for job in jobs.list(JobKind.JUDGE):
+            if not job.finished and job.spec["project_id"] == order.project_id:
+                raise ConflictError(f"Job {job.id} ({job.state}) judges this project already. Resume it, or cancel it.")
+        title = f"{name}: what failed" if order.failed_only else name
+        return jobs.submit(JobKind.JUDGE, title[:300], order.document(), user_id)
+
+    def failures(self, project_id: int, limit: int = 100) -> list[tuple[int, str]]:
+        """The items that have no result, by their number from 1, each with the reason."""
+        with self._store.read() as session:
+            found = project_queries.failures(session, project_id, limit)
+            return [(item.position + 1, failure.reason) for item, failure in found]
 
     def handle(self, context: JobContext) -> dict[str, Any]:
         """The handler of judge jobs: a BatchOrder as JSON in, a BatchResult as JSON out."""

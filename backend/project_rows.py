@@ -31,9 +31,9 @@ REFERENCES = ("orig_reference_answer", "reference", "reference_answer", "ideal",
 CRITERIA = ("orig_criteria", "criteria", "criterion")
 LEVELS = (tuple(f"orig_score{n}_description" for n in SCORES), tuple(f"level_{n}" for n in SCORES))
 IDS = ("id", "external_id", "question_id", "uid")
-SCORED = ("human_scores", "human_score", "orig_score", "score", "rating", "human_label")
-WON = ("human_label", "orig_preference", "winner", "preference", "label")
-SOURCES = (("model_a", "model_b"), ("model_1", "model_2"), ("model",), ("models",))
+SCORED = ("imported_labels", "human_scores", "human_score", "orig_score", "score", "rating", "human_label")
+WON = ("imported_labels", "human_label", "orig_preference", "winner", "preference", "label")
+SOURCES = (("sources",), ("model_a", "model_b"), ("model_1", "model_2"), ("model",), ("models",))
 WINNERS = {
     "a": "A", "b": "B", "tie": "tie", "model_a": "A", "model_b": "B", "response_a": "A", "response_b": "B",
     "1": "A", "2": "B", "0": "tie", "tie (bothbad)": "tie", "tie (inconsistent)": "tie", "both": "tie",
@@ -102,12 +102,12 @@ def guess_mapping(columns: Sequence[str], mode: Mode) -> ColumnMapping:
     numbered = [name for name in known if name.rstrip("0123456789abcdefgh").rstrip("_") == "response" != name]
     match mode:
         case Mode.DIRECT:
-            responses = tuple(filter(None, [first(SINGLE)]))
+            responses = tuple(filter(None, [first(SINGLE) or first(LISTS)]))
         case Mode.PAIRWISE:
             responses = group(PAIRS) or tuple(filter(None, [first(LISTS)]))
         case Mode.RANKING:
             responses = tuple(filter(None, [first(LISTS)])) or tuple(known[name] for name in sorted(numbered))
-    sources = [names for names in SOURCES if mode is not Mode.DIRECT or names == ("model",)]
+    sources = [names for names in SOURCES if mode is not Mode.DIRECT or len(names) == 1]
     return ColumnMapping(
         instruction=first(INSTRUCTIONS),
         responses=responses,
@@ -253,7 +253,7 @@ def _sources(value: Mapping[str, Any], mapping: ColumnMapping, responses: int) -
     named = [value.get(name) for name in mapping.sources]
     if len(named) == 1 and isinstance(listed := _parsed_list(named[0]), list):
         named = listed
-    if len(named) != responses or any(one is None for one in named):
+    if len(named) != responses or any(one is None or one == "" for one in named):
         return None
     return [_text(one)[:MAX_EXTERNAL_ID] for one in named]
 

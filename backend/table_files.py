@@ -17,6 +17,7 @@ MAX_JSON_BYTES = 100_000_000
 """Of a .json file, which has to be held whole."""
 MAX_UNPACKED_BYTES = 200_000_000
 """Of an Excel file, and of one column of one row group of a Parquet file."""
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
 MAX_LINE_BYTES = 64_000_000
 
 
@@ -49,13 +50,23 @@ def table_rows(place: str) -> Iterator[RawRow]:
     yield from found
 
 
+def guarded_cell(text: str) -> str:
+    """The text as a cell that no spreadsheet takes for a formula: an apostrophe before what looks like one."""
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def _unguarded_cell(text: str) -> str:
+    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA_STARTS) else text
+
+
 def _separated_rows(path: Path, separator: str) -> Iterator[RawRow]:
     _refuse_other_encoding(path)
     csv.field_size_limit(MAX_CELL_CHARACTERS)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, delimiter=separator, strict=True)
-            yield from _with_header(path, ((reader.line_num, row) for row in reader if row))
+            lines = ((reader.line_num, [_unguarded_cell(cell) for cell in row]) for row in reader if row)
+            yield from _with_header(path, lines)
     except UnicodeDecodeError as error:
         raise InvalidInputError(
             f"{path.name} is not UTF-8 text (byte {error.start + 1:,} of a part of it). Save it as CSV UTF-8."

@@ -12,6 +12,7 @@ from db.models import (
     BatchFailure,
     Flag,
     Item,
+    Judge,
     Label,
     LabelDraft,
     Lease,
@@ -23,6 +24,7 @@ from db.models import (
     Skip,
     User,
     Verdict,
+    VerdictReading,
 )
 
 BLIND = "blind"
@@ -161,6 +163,21 @@ def verdict_of(session: Session, item_id: int, rubric_version_id: int) -> int | 
     """The id of the newest verdict with a result."""
     query = select(Verdict.id).where(Verdict.item_id == item_id, Verdict.rubric_version_id == rubric_version_id)
     return session.scalar(query.where(Verdict.status == "read").order_by(Verdict.id.desc()).limit(1))
+
+
+def labels_of_item(session: Session, project_item_id: int) -> list[tuple[Label, str, bool]]:
+    """Every label event with its author's name and whether it stands, the oldest first."""
+    query = select(Label, User.name, stands()).join(User, User.id == Label.author_id)
+    found = session.execute(query.where(Label.project_item_id == project_item_id).order_by(Label.id))
+    return [(label, name, bool(standing)) for label, name, standing in found]
+
+
+def verdicts_of_item(session: Session, item_id: int, rubric_version_id: int) -> list[Verdict]:
+    """Every verdict with its judge and readings, the oldest first."""
+    query = select(Verdict).where(Verdict.item_id == item_id, Verdict.rubric_version_id == rubric_version_id)
+    judge = selectinload(Verdict.judge).selectinload(Judge.model_version)
+    readings = selectinload(Verdict.readings).selectinload(VerdictReading.reading)
+    return list(session.scalars(query.options(judge, readings).order_by(Verdict.id)))
 
 
 # Labelling

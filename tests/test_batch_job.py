@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from backend.batch_job import BatchJudging, BatchOrder, submit_batch
+from backend.batch_job import BatchJudging, BatchOrder
 from backend.errors import CancelledError, ConflictError, NotAllowedError
 from backend.jobs import JobKind, Jobs, JobState
 from backend.projects import ProjectView
@@ -22,6 +22,10 @@ from tests.project_bench import ProjectBench, rows_of
 @pytest.fixture
 def bench(store: Store, tmp_path: Path) -> ProjectBench:
     return ProjectBench(store, tmp_path)
+
+
+def judging_of(bench: ProjectBench) -> BatchJudging:
+    return BatchJudging(bench.store, fast_serving(bench.store, bench.folder, FastEngine()))
 
 
 def quiet(_message: str, _fraction: float | None) -> None:
@@ -95,9 +99,9 @@ def test_a_paused_batch_stands_still_and_goes_on_where_it_was(bench: ProjectBenc
     jobs = Jobs(bench.store, bench.folder, {JobKind.JUDGE: judging.handle})
     view = bench.filled(40)
     order = BatchOrder(view.id, Sampling())
-    job_id = submit_batch(jobs, bench.store, order, bench.lead)
+    job_id = judging_of(bench).submit(jobs, order, bench.lead)
     with pytest.raises(ConflictError, match="judges this project already"):
-        submit_batch(jobs, bench.store, order, bench.lead)
+        judging_of(bench).submit(jobs, order, bench.lead)
     jobs.start()
     while len(engine.asked) < 5:
         time.sleep(0.01)
@@ -120,7 +124,7 @@ def test_a_paused_batch_stands_still_and_goes_on_where_it_was(bench: ProjectBenc
 
 def test_a_paused_batch_can_be_cancelled(bench: ProjectBench) -> None:
     jobs = Jobs(bench.store, bench.folder, {})
-    job_id = submit_batch(jobs, bench.store, BatchOrder(bench.filled(1).id, Sampling()), bench.lead)
+    job_id = judging_of(bench).submit(jobs, BatchOrder(bench.filled(1).id, Sampling()), bench.lead)
     jobs.pause(job_id)
     jobs.cancel(job_id)
     assert jobs.get(job_id).state is JobState.CANCELLED
@@ -144,4 +148,4 @@ def test_another_judge_or_an_annotator_can_not_go_on_with_it(bench: ProjectBench
     with pytest.raises(ConflictError, match="fast serves now"):
         run(bench, judging, view, model_version_id=99)
     with pytest.raises(NotAllowedError):
-        submit_batch(Jobs(bench.store, bench.folder, {}), bench.store, BatchOrder(view.id, Sampling()), bench.ann)
+        judging.submit(Jobs(bench.store, bench.folder, {}), BatchOrder(view.id, Sampling()), bench.ann)

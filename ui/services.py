@@ -6,9 +6,9 @@ from pathlib import Path
 from backend.accounts import Accounts
 from backend.activating import Activating
 from backend.alpha_lab import AlphaLab
+from backend.batch_job import BatchJudging
 from backend.bench import Bench
 from backend.comparing import Comparing
-from backend.batch_job import BatchJudging
 from backend.history import History
 from backend.jobs import Jobs
 from backend.judging import Judging

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from backend.batch_job import BatchOrder, submit_batch
+from backend.batch_job import BatchJudging, BatchOrder
 from backend.jobs import Jobs, JobState
 from backend.types import Sampling
 from db.session import Store
+from tests.batch_engine import FastEngine, fast_serving
 from tests.project_bench import ProjectBench
 
 pytestmark = pytest.mark.slow
@@ -32,7 +33,9 @@ def rows(home: Path, query: str) -> list[tuple[int, ...]]:
 def test_a_killed_batch_has_one_verdict_for_each_item(store: Store, tmp_path: Path) -> None:
     bench = ProjectBench(store, tmp_path)
     jobs = Jobs(store, tmp_path, {})
-    job_id = submit_batch(jobs, store, BatchOrder(bench.filled(ITEMS).id, Sampling()), bench.lead)
+    job_id = BatchJudging(store, fast_serving(store, tmp_path, FastEngine())).submit(
+        jobs, BatchOrder(bench.filled(ITEMS).id, Sampling()), bench.lead
+    )
     chance, kills, at_work = random.Random(5), 0, 0
     while kills < KILLS:
         process = subprocess.Popen(

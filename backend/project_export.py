@@ -1,0 +1,282 @@
+"""A project as a file: every label and verdict on a line of its own, or rows to train on."""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from backend.accounts import Role, require_role
+from backend.batch_job import item_of
+from backend.errors import InvalidInputError
+from backend.projects import RUSHED_SECONDS, project_row
+from backend.rubrics import rubric_of
+from backend.table_files import guarded_cell
+from backend.training_rows import TrainingRow, published, score_target, winner_target
+from backend.types import SCORES, Item, Mode
+from db import models as rows
+from db import project_queries as queries
+from db.session import Store
+
+CHUNK = 500
+LONG, FEEDBACK, PREFERENCE, DPO = "long", "feedback-collection", "preference-collection", "dpo"
+FORMS = (LONG, FEEDBACK, PREFERENCE, DPO)
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+LONG_FIELDS = (
+    "project", "position", "external_id", "mode", "kind", "instruction", "responses", "reference", "criterion",
+    *(f"level_{score}" for score in SCORES), "sources", "imported_labels", "extra", "score", "winner", "ranking",
+    "annotator", "blind", "seen_verdict", "shown_order", "round", "seconds", "rushed", "agrees", "note", "label_id",
+    "supersedes", "stands", "verdict_id", "status", "expected_score", "confidence", "p_a", "order_sensitive",
+    "feedback", "judge", "judge_digest", "model_digest", "format_digest", "engine", "rubric_version_id", "at",
+)  # fmt: skip
+"""Of the long form. kind: item (as imported), blind, agree, override, withdrawn (labels), or verdict."""
+Row = dict[str, Any]
+
+
+class ProjectExport:
+    """Writes a file whole or not at all. Raises StoreError where the database fails."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def write(self, project_id: int, form: str, out: Path, user_id: int) -> int:
+        """The number of rows written to a new file.
+
+        form: one of FORMS. long goes into .csv, .jsonl or .parquet, the others into .jsonl. Training rows come from
+        the labels that were given blind, in a project that is not blind from those given with the verdict in view;
+        the two are never mixed. Raises InvalidInputError, NotFoundError, NotAllowedError.
+        """
+        if form not in FORMS:
+            raise InvalidInputError(f"The form is {form!r}; it must be one of {', '.join(FORMS)}.")
+        suffixes = SUFFIXES if form == LONG else (".jsonl",)
+        if out.suffix not in suffixes:
+            raise InvalidInputError(f"The file is {out.name}; for {form} its name ends in {' or '.join(suffixes)}.")
+        if out.exists():
+            raise InvalidInputError(f"{out} is there already. Choose another name, or move it away.")
+        partial = out.with_name(out.name + ".partial")
+        try:
+            with self._store.read() as session:
+                require_role(session, user_id, Role.LEAD, "export a project")
+                project = project_row(session, project_id)
+                count = _writers()[out.suffix](partial, _rows(session, project, form))
+            partial.replace(out)
+        except OSError as error:
+            raise InvalidInputError(f"{out} can't be written: {error.strerror}. Choose another place.") from error
+        finally:
+            partial.unlink(missing_ok=True)
+        return count
+
+
+def _rows(session: Session, project: rows.Project, form: str) -> Iterator[Row]:
+    match form, Mode(project.mode):
+        case "long", _:
+            return _long(session, project)
+        case "feedback-collection", Mode.DIRECT:
+            return (published(_training_row(project, *one)) for one in _labelled(session, project))
+        case "preference-collection", Mode.PAIRWISE:
+            return (published(_training_row(project, *one)) for one in _labelled(session, project))
+        case "dpo", Mode.PAIRWISE:
+            return _pairs_of_winners(session, project)
+        case "dpo", Mode.DIRECT:
+            return _pairs_of_scores(session, project)
+        case _:
+            raise InvalidInputError(
+                f"“{project.name}” has {project.mode} items, which are no {form} rows. Choose long."
+            )
+
+
+def _items(session: Session, project_id: int) -> Iterator[rows.ProjectItem]:
+    after = -1
+    while chunk := queries.items_in_order(session, project_id, after, CHUNK):
+        yield from chunk
+        after = chunk[-1].position
+
+
+def _long(session: Session, project: rows.Project) -> Iterator[Row]:
+    for row in _items(session, project.id):
+        item, rubric = item_of(row), rubric_of(row.rubric_version)
+        shared: Row = {
+            "project": project.name,
+            "position": row.position,
+            "external_id": row.external_id,
+            "mode": project.mode,
+            "instruction": item.instruction,
+            "responses": list(item.responses),
+            "reference": item.reference,
+            "criterion": rubric.criterion,
+            **{f"level_{n}": text for n, text in zip(SCORES, rubric.levels, strict=False)},
+            "rubric_version_id": row.rubric_version_id,
+        }
+        about = {"sources": row.sources, "imported_labels": row.imported_labels, "extra": row.extra}
+        yield _filled({**shared, **about, "kind": "item"})
+        for label, author, stands in queries.labels_of_item(session, row.id):
+            yield _filled({**shared, **_label_fields(label, author, stands)})
+        for verdict in queries.verdicts_of_item(session, row.item_id, row.rubric_version_id):
+            yield _filled({**shared, **_verdict_fields(verdict)})
+
+
+def _filled(fields: Row) -> Row:
+    return {name: fields.get(name) for name in LONG_FIELDS}
+
+
+def _label_fields(label: rows.Label, author: str, stands: bool) -> Row:
+    return {
+        "kind": label.kind,
+        "score": label.score,
+        "winner": label.winner,
+        "ranking": label.ranking,
+        "annotator": author,
+        "blind": label.verdict_id is None,
+        "seen_verdict": label.verdict_id,
+        "shown_order": label.shown_order,
+        "round": label.round,
+        "seconds": label.seconds,
+        "rushed": None if label.seconds is None else label.seconds < RUSHED_SECONDS,
+        "agrees": label.agrees,
+        "note": label.note,
+        "label_id": label.id,
+        "supersedes": label.supersedes_id,
+        "stands": stands,
+        "at": label.created_at.isoformat(),
+    }
+
+
+def _verdict_fields(verdict: rows.Verdict) -> Row:
+    judge, model = verdict.judge, verdict.judge.model_version
+    ranked = None if verdict.ranking is None else verdict.ranking["ranked"]
+    return {
+        "kind": "verdict",
+        "score": verdict.score,
+        "winner": verdict.winner,
+        "ranking": None if ranked is None else [one["position"] for one in sorted(ranked, key=lambda r: r["rank"])],
+        "seconds": verdict.seconds,
+        "verdict_id": verdict.id,
+        "status": verdict.status,
+        "expected_score": verdict.expected_score,
+        "confidence": verdict.confidence,
+        "p_a": verdict.p_a,
+        "order_sensitive": verdict.order_sensitive,
+        "feedback": "\n\n".join(one.reading.feedback for one in verdict.readings if one.reading.feedback),
+        "judge": model.name,
+        "judge_digest": judge.digest,
+        "model_digest": model.digest,
+        "format_digest": judge.format_digest,
+        "engine": f"{judge.engine} ({judge.engine_version})",
+        "at": verdict.created_at.isoformat(),
+    }
+
+
+Labelled = tuple[rows.ProjectItem, Item, list[rows.Label]]
+
+
+def _labelled(session: Session, project: rows.Project) -> Iterator[Labelled]:
+    """Items with labels of the one kind that counts in this project, of the first round."""
+    for row in _items(session, project.id):
+        found = queries.labels_of_item(session, row.id)
+        counting = [
+            label
+            for label, _author, stands in found
+            if stands and label.round == 1 and (label.verdict_id is None) is project.blind
+        ]
+        if counting:
+            yield row, item_of(row), counting
+
+
+def _training_row(
+    project: rows.Project, row: rows.ProjectItem, item: Item, labels: Sequence[rows.Label]
+) -> TrainingRow:
+    if item.mode is Mode.DIRECT:
+        target = score_target([label.score for label in labels if label.score is not None])
+    else:
+        target = winner_target([label.winner for label in labels if label.winner is not None])
+    return TrainingRow(
+        id=row.external_id or f"{project.name}-{row.position}",
+        source=f"project {project.name}",
+        licence="own labels",
+        item=item,
+        rubric=rubric_of(row.rubric_version),
+        target=target,
+        feedback=None,
+    )
+
+
+def _pairs_of_winners(session: Session, project: rows.Project) -> Iterator[Row]:
+    """The winner of most people against the other; ties are left out."""
+    for _row, item, labels in _labelled(session, project):
+        a, b = winner_target([label.winner for label in labels if label.winner is not None])
+        if a != b:
+            first, second = item.responses
+            chosen, rejected = (first, second) if a > b else (second, first)
+            yield {"prompt": item.instruction, "chosen": chosen, "rejected": rejected, "people": len(labels)}
+
+
+def _pairs_of_scores(session: Session, project: rows.Project) -> Iterator[Row]:
+    """Of the responses to one instruction by one rubric the best against the worst, where their means differ."""
+    groups: dict[tuple[str, int], list[tuple[float, str, int]]] = {}
+    for row, item, labels in _labelled(session, project):
+        scores = [label.score for label in labels if label.score is not None]
+        mean = sum(scores) / len(scores)
+        groups.setdefault((item.instruction, row.rubric_version_id), []).append((mean, item.responses[0], len(scores)))
+    for (instruction, _rubric), scored in groups.items():
+        best, worst = max(scored), min(scored)
+        if best[0] > worst[0]:
+            yield {"prompt": instruction, "chosen": best[1], "rejected": worst[1], "people": min(best[2], worst[2])}
+
+
+def _writers() -> dict[str, Callable[[Path, Iterable[Row]], int]]:
+    return {".csv": _write_csv, ".jsonl": _write_jsonl, ".parquet": _write_parquet}
+
+
+def _write_jsonl(path: Path, found: Iterable[Row]) -> int:
+    count = 0
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for count, row in enumerate(found, start=1):  # noqa: B007
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    return count
+
+
+def _write_csv(path: Path, found: Iterable[Row]) -> int:
+    """Lists and objects as JSON; a cell that a spreadsheet would take for a formula begins with an apostrophe."""
+    count = 0
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(LONG_FIELDS)
+        for count, row in enumerate(found, start=1):  # noqa: B007
+            writer.writerow([guarded_cell(_cell(value)) for value in row.values()])
+    return count
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case _:
+            return json.dumps(value, ensure_ascii=False)
+
+
+def _write_parquet(path: Path, found: Iterable[Row]) -> int:
+    """Lists and objects as JSON text, so that every row has the same columns whatever its project holds."""
+    import pyarrow
+    from pyarrow.parquet import ParquetWriter
+
+    double, flag, whole = pyarrow.float64(), pyarrow.bool_(), pyarrow.int64()
+    kinds = {
+        **dict.fromkeys(("score", "position"), whole),
+        **dict.fromkeys(("blind", "stands"), flag),
+        **dict.fromkeys(("seconds", "confidence", "expected_score", "p_a"), double),
+    }
+    schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in LONG_FIELDS])
+    count, batch = 0, []
+    with ParquetWriter(path, schema) as writer:
+        for row in found:
+            batch.append({n: v if n in kinds or v is None else _cell(v) for n, v in row.items()})
+            count += 1
+            if len(batch) == CHUNK:
+                writer.write_table(pyarrow.Table.from_pylist(batch, schema))
+                batch = []
+        writer.write_table(pyarrow.Table.from_pylist(batch, schema))
+    return count

@@ -1,0 +1,48 @@
+"""The sub-command `user`: add and list the people who label."""
+
+import json
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from backend.accounts import Accounts, Role
+from backend.config import Settings
+from backend.errors import SHOWN
+
+
+def commands(open_accounts: Callable[[Settings], Accounts]) -> typer.Typer:
+    """context.obj: the settings."""
+    app = typer.Typer(add_completion=False, help="The people who label.")
+
+    @app.command()
+    def add(
+        context: typer.Context,
+        name: Annotated[str, typer.Argument(help="The name that stands beside their labels.")],
+        role: Annotated[str, typer.Option(help=f"One of {', '.join(Role)}.")] = Role.ANNOTATOR,
+        password: Annotated[
+            str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, envvar="ASSAY_PASSWORD")
+        ] = "",
+        as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    ) -> None:
+        """Add a person. The password is asked for, or taken from ASSAY_PASSWORD."""
+        try:
+            person = open_accounts(context.obj).add(name, password, role)
+        except SHOWN as error:
+            typer.echo(f"Assay: {error}", err=True)
+            raise typer.Exit(1) from error
+        made = {"id": person.id, "name": person.name, "role": person.role}
+        typer.echo(json.dumps(made) if as_json else f"{person.name} is added as {person.role}.")
+
+    @app.command("list")
+    def list_people(
+        context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False
+    ) -> None:
+        """Everybody, with their roles."""
+        people = open_accounts(context.obj).people()
+        if as_json:
+            typer.echo(json.dumps([{"id": one.id, "name": one.name, "role": one.role} for one in people]))
+        for one in () if as_json else people:
+            typer.echo(f"{one.name:<30} {one.role}{'' if one.signs_in else ' (no password)'}")
+
+    return app
