@@ -31,7 +31,7 @@ WORST = 10
 class Compared:
     """Rows and the choice of a model. beside: the verdict of each label. of_kind: labels of the chosen kind.
 
-    lengths: characters of both responses of each label's item. sums: by rubric version, of all the model's verdicts:
+    sums: by rubric version, of all the model's verdicts:
     how many, their sum and that of their squares.
     """
 
@@ -40,7 +40,6 @@ class Compared:
     rows: Rows
     beside: Integers
     of_kind: NDArray[numpy.bool_]
-    lengths: tuple[Floats, Floats]
     sums: dict[int, tuple[int, float, float]]
     rubrics: dict[int, str]
     people: dict[int, str]
@@ -93,13 +92,12 @@ def figures(of: Compared) -> dict[str, Any]:
 
 def _pairs(of: Compared, kept: NDArray[numpy.bool_]) -> _Pairs:
     labels, verdicts, places = of.rows.labels.only(kept), of.rows.verdicts, of.beside[kept]
-    length_a, length_b = of.lengths[0][kept], of.lengths[1][kept]
     model = verdicts.value[places]
     direct = of.mode is Mode.DIRECT
     with numpy.errstate(divide="ignore", invalid="ignore"):
-        length = numpy.log2(numpy.maximum(length_a, 1))
+        length = numpy.log2(numpy.maximum(labels.length_a, 1))
         if not direct:
-            length = length - numpy.log2(numpy.maximum(length_b, 1))
+            length = length - numpy.log2(numpy.maximum(labels.length_b, 1))
     error = numpy.abs(model - labels.value) if direct else model != labels.value
     return _Pairs(
         labels, model, verdicts.expected[places], verdicts.confidence[places], length, error.astype(numpy.float64)
@@ -117,15 +115,12 @@ def _pairwise(of: Compared) -> dict[str, Any]:
     newest = verdicts.newest(of.model, of.rows.questions)
     newest = newest[newest != NONE]
     both = newest[~numpy.isnan(verdicts.p_a_first[newest]) & ~numpy.isnan(verdicts.p_a_second[newest])]
-    kept = of.of_kind & (of.beside != NONE) & ~numpy.isnan(of.lengths[0]) & ~numpy.isnan(of.lengths[1])
+    both_lengths = ~numpy.isnan(of.rows.labels.length_a) & ~numpy.isnan(of.rows.labels.length_b)
+    kept = of.of_kind & (of.beside != NONE) & both_lengths
+    labels = of.rows.labels.only(kept)
     return {
         "position": position_bias(verdicts.p_a_first[both], verdicts.p_a_second[both]),
-        "longer": longer_wins(
-            verdicts.value[of.beside[kept]],
-            of.rows.labels.value[kept],
-            of.lengths[0][kept],
-            of.lengths[1][kept],
-        ),
+        "longer": longer_wins(verdicts.value[of.beside[kept]], labels.value, labels.length_a, labels.length_b),
     }
 
 
@@ -263,8 +258,9 @@ def _named(keys: Integers, names: dict[int, str]) -> tuple[Integers, tuple[str, 
 def _months(chosen: _Pairs) -> tuple[Named, ...]:
     """The mean error by the month of the label."""
     found = []
-    for month in numpy.unique(chosen.labels.month):
-        inside = chosen.labels.month == month
+    months = chosen.labels.day // 100
+    for month in numpy.unique(months):
+        inside = months == month
         stat = clustered.mean(chosen.error[inside], chosen.labels.question[inside])
         found.append(Named(f"{month // 100}-{month % 100:02}", stat))
     return tuple(found)

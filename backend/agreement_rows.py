@@ -29,9 +29,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Selection:
-    """What to compare. The model None: the one with the most labels. kind None: blind if there are enough, else after.
+    """What to compare.
 
-    people: ids, none for all. since, until: days in UTC on which labels were given, both included.
+    model_version_id None: the model with the most verdicts on labelled items. kind None: blind if there are enough,
+    else after. people: ids, none for all. since, until: days in UTC on which labels were given, both included.
     """
 
     mode: Mode = Mode.DIRECT
@@ -47,7 +48,8 @@ class Selection:
 class Labels:
     """(labels,) each. question: an item under one rubric version, from 0. value: 1..5; of a pair 0 A, 1 B, 2 tie.
 
-    verdict: the id of the verdict that its author had seen, NONE for a blind label. month: year * 100 + month.
+    verdict: the id of the verdict that its author had seen, NONE for a blind label. day: as 20260131.
+    length_a, length_b: characters of the item's first two responses, NaN where there is none.
     """
 
     question: Integers
@@ -56,7 +58,9 @@ class Labels:
     person: Integers
     value: Integers
     verdict: Integers
-    month: Integers
+    day: Integers
+    length_a: Floats
+    length_b: Floats
     outside: int
     """Labels that were left out, since they lie outside of the scale."""
 
@@ -74,7 +78,7 @@ class Labels:
         return replace(self, **columns)
 
 
-LABEL_COLUMNS = ("question", "item", "rubric_version", "person", "value", "verdict", "month")
+LABEL_COLUMNS = ("question", "item", "rubric_version", "person", "value", "verdict", "day", "length_a", "length_b")
 
 
 @dataclass(frozen=True)
@@ -90,12 +94,22 @@ class Verdicts:
     p_a_first: Floats
     p_a_second: Floats
 
+    def on(self, place: Integers) -> "Verdicts":
+        """Those on the questions that have a place, under their new numbers. place: (questions,), else NONE."""
+        number = place[self.question]
+        kept = number != NONE
+        columns = {name: getattr(self, name)[kept] for name in VERDICT_COLUMNS}
+        return Verdicts(question=number[kept], **columns)
+
     def newest(self, model: int, questions: int) -> Integers:
         """For each question the position of this model's newest verdict, NONE where it gave none."""
         places = numpy.full(questions, NONE)
         mine = numpy.flatnonzero(self.model == model)
         places[self.question[mine]] = mine  # of several the last, which is the newest
         return places
+
+
+VERDICT_COLUMNS = ("id", "model", "value", "expected", "confidence", "p_a_first", "p_a_second")
 
 
 @dataclass(frozen=True)
@@ -105,6 +119,31 @@ class Rows:
     labels: Labels
     verdicts: Verdicts
     questions: int
+
+    def chosen(self, selection: Selection) -> "Rows":
+        """The labels of a selection, of both kinds, and the verdicts on what they ask."""
+        labels = self.labels
+        kept = numpy.ones(len(labels), dtype=bool)
+        if selection.rubric_version_id is not None:
+            kept &= labels.rubric_version == selection.rubric_version_id
+        if selection.people:
+            kept &= numpy.isin(labels.person, selection.people)
+        if selection.since is not None:
+            kept &= labels.day >= int(selection.since.strftime("%Y%m%d"))
+        if selection.until is not None:
+            kept &= labels.day <= int(selection.until.strftime("%Y%m%d"))
+        if kept.all():
+            return self
+        labels = labels.only(kept)
+        questions, index = numpy.unique(labels.question, return_inverse=True)
+        place = numpy.full(self.questions, NONE)
+        place[questions] = numpy.arange(len(questions))
+        return Rows(replace(labels, question=index), self.verdicts.on(place), len(questions))
+
+    def most_judged(self) -> int | None:
+        """The model with the most verdicts on these questions, of two the newer; None where there is no verdict."""
+        models, counts = numpy.unique(self.verdicts.model, return_counts=True)
+        return int(models[len(models) - 1 - numpy.argmax(counts[::-1])]) if len(models) else None
 
     def beside(self, model: int) -> Integers:
         """For each label the position of the verdict it is compared with, NONE if there is none.
@@ -120,10 +159,14 @@ class Rows:
         return numpy.where(self.labels.blind, places, numpy.where(found, seen, NONE))
 
 
-def wanted(selection: Selection) -> list[ColumnElement[bool]]:
-    """The labels of a selection, of both kinds. Raises InvalidInputError for days in the wrong order."""
+def check_days(selection: Selection) -> None:
+    """Raises InvalidInputError for days in the wrong order."""
     if selection.since and selection.until and selection.since > selection.until:
         raise InvalidInputError(f"The first day, {selection.since}, is after the last, {selection.until}. Swap them.")
+
+
+def wanted(selection: Selection) -> list[ColumnElement[bool]]:
+    """The labels of a selection, of both kinds, for SQL."""
     return queries.said_of(
         selection.mode,
         rubric_version_id=selection.rubric_version_id,
@@ -133,18 +176,19 @@ def wanted(selection: Selection) -> list[ColumnElement[bool]]:
     )
 
 
-def load(session: Session, selection: Selection) -> Rows:
-    """Everything that a selection of scores or winners compares."""
-    which = wanted(selection)
-    said = _columns(session, queries.labels(selection.mode, which), 7)
-    given = _columns(session, queries.verdicts(selection.mode, which), 9)
-    low, high = (1, len(SCORES)) if selection.mode is Mode.DIRECT else (0, 2)
+def load(session: Session, mode: Mode) -> Rows:
+    """Every label that stands, of scores or of winners, and the verdicts on what they ask."""
+    which = queries.said_of(mode)
+    said = _columns(session, queries.labels(mode, which), 7)
+    given = _columns(session, queries.verdicts(mode, which), 9)
+    low, high = (1, len(SCORES)) if mode is Mode.DIRECT else (0, 2)
     known = (said[4] >= low) & (said[4] <= high)
     item, version = said[1][known].astype(numpy.int64), said[2][known].astype(numpy.int64)
     keys, questions = numpy.unique(_keys(item, version), return_inverse=True)
     of_verdict = _keys(given[1].astype(numpy.int64), given[2].astype(numpy.int64))
     place = numpy.searchsorted(keys, of_verdict).clip(max=max(len(keys) - 1, 0))
     asked = keys[place] == of_verdict if len(keys) else numpy.zeros(len(of_verdict), dtype=bool)
+    length_a, length_b = _lengths(session, mode, item)
     labels = Labels(
         question=questions,
         item=item,
@@ -152,7 +196,9 @@ def load(session: Session, selection: Selection) -> Rows:
         person=said[3][known].astype(numpy.int64),
         value=said[4][known].astype(numpy.int64),
         verdict=numpy.where(numpy.isnan(said[5]), NONE, said[5])[known].astype(numpy.int64),
-        month=said[6][known].astype(numpy.int64),
+        day=said[6][known].astype(numpy.int64),
+        length_a=length_a,
+        length_b=length_b,
         outside=int((~known).sum()),
     )
     verdicts = Verdicts(
@@ -168,14 +214,12 @@ def load(session: Session, selection: Selection) -> Rows:
     return Rows(labels, verdicts, len(keys))
 
 
-def response_lengths(session: Session, selection: Selection, items: Integers) -> tuple[Floats, Floats]:
-    """Characters of the first and the second response of these items; NaN where there is none."""
-    rows = _columns(session, queries.lengths(wanted(selection)), 3)
+def _lengths(session: Session, mode: Mode, items: Integers) -> tuple[Floats, Floats]:
+    rows = _columns(session, queries.lengths(queries.said_of(mode)), 3)
     found = []
     for position in (0, 1):
         of_position = rows[1] == position
-        size = int(max(items.max(initial=0), rows[0].max(initial=0))) + 1
-        by_item = numpy.full(size, numpy.nan)
+        by_item = numpy.full(int(max(items.max(initial=0), rows[0].max(initial=0))) + 1, numpy.nan)
         by_item[rows[0][of_position].astype(numpy.int64)] = rows[2][of_position]
         found.append(by_item[items])
     return found[0], found[1]
@@ -187,7 +231,7 @@ def _keys(item: Integers, version: Integers) -> Integers:
 
 
 def _columns(session: Session, query: Select[*tuple[Any, ...]], count: int) -> list[Floats]:
-    rows: Sequence[Any] = session.execute(query).all()
+    rows: Sequence[Any] = session.connection().execute(query).all()  # without the ORM, which takes half as long again
     if not rows:
         return [numpy.zeros(0)] * count
     return [numpy.array(column, dtype=numpy.float64) for column in zip(*rows, strict=True)]

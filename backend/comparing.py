@@ -1,7 +1,8 @@
 """People and models compared, over any selection of labels."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy
@@ -11,7 +12,7 @@ from backend.agreement import ENOUGH, clustered, share
 from backend.agreement.rankings import tau_b
 from backend.agreement_figures import Compared, figures
 from backend.agreement_report import Counts, RankingAgreement, Report
-from backend.agreement_rows import NONE, Kind, Selection, load, response_lengths, wanted
+from backend.agreement_rows import NONE, Kind, Rows, Selection, check_days, load, wanted
 from backend.errors import NotFoundError
 from backend.results import ranking_of
 from backend.types import Mode
@@ -36,11 +37,30 @@ class _Model:
     digest: str
 
 
+@dataclass(frozen=True)
+class _Loaded:
+    """What was read at a moment. newest: the last label and verdict then. sums: by model, then by rubric version."""
+
+    mode: Mode
+    newest: tuple[int | None, ...]
+    rows: Rows
+    sums: dict[int, dict[int, tuple[int, float, float]]]
+
+
 class Comparing:
     """Reads only. All raise StoreError when the database fails."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._last: _Loaded | None = None
+
+    def _loaded(self, session: Session, mode: Mode) -> "_Loaded":
+        """The labels of a mode, kept in memory until there is a new label or verdict."""
+        newest = tuple(session.execute(queries.newest()).one())
+        loaded = self._last
+        if loaded is None or (loaded.mode, loaded.newest) != (mode, newest):
+            loaded = self._last = _Loaded(mode, newest, load(session, mode), {})
+        return loaded
 
     def choices(self, mode: Mode) -> Choices:
         with self._store.read() as session:
@@ -56,68 +76,79 @@ class Comparing:
         Raises NotFoundError for a model without verdicts of this mode, InvalidInputError for days in the wrong order.
         """
         with self._store.read() as session:
-            model = _chosen(_models(session, selection.mode), selection)
-            rubrics, people = _rubrics(session), _people(session)
-            if selection.rubric_version_id is None:
-                rubric = "all rubrics"
-            else:
-                rubric = rubrics.get(selection.rubric_version_id, f"rubric version {selection.rubric_version_id}")
-            empty = Report(
-                selection=selection,
-                kind=selection.kind or Kind.AFTER,
-                model=model.name,
-                model_digest=model.digest,
-                rubric=rubric,
-                counts=Counts(0, 0, 0, 0, 0),
-                person_names=people,
-            )
+            check_days(selection)
+            models, rubrics, people = _models(session, selection.mode), _rubrics(session), _people(session)
+            _check(models, selection)
             if selection.mode is Mode.RANKING:
-                return replace(empty, **_rankings(session, selection, model.id))
-            rows = load(session, selection)
-            beside = rows.beside(model.id)
-            blind = rows.labels.blind
-            enough = len(numpy.unique(rows.labels.question[blind & (beside != NONE)])) >= ENOUGH
-            kind = selection.kind or (Kind.BLIND if enough else Kind.AFTER)
-            of_kind = {Kind.BLIND: blind, Kind.AFTER: ~blind, Kind.POOLED: numpy.ones(len(blind), dtype=bool)}[kind]
-            counts = Counts(
-                blind=int(blind.sum()),
-                after=int((~blind).sum()),
-                compared=int((of_kind & (beside != NONE)).sum()),
-                unjudged=int((of_kind & (beside == NONE)).sum()),
-                outside=rows.labels.outside,
-            )
-            sums = session.execute(queries.verdict_sums(selection.mode, model.id, selection.rubric_version_id)).all()
-            lengths = response_lengths(session, selection, rows.labels.item)
-            names = {one.id: one.name for one in _models(session, selection.mode)}
+                return _ranking_report(session, selection, models, rubrics, people)
+            loaded = self._loaded(session, selection.mode)
+            rows = loaded.rows.chosen(selection)
+            model = _chosen(models, selection, rows.most_judged())
+            sums = loaded.sums.get(model.id)
+            if sums is None:
+                sums = loaded.sums[model.id] = _sums(session, selection.mode, model.id)
+        beside, blind = rows.beside(model.id), rows.labels.blind
+        enough = len(numpy.unique(rows.labels.question[blind & (beside != NONE)])) >= ENOUGH
+        kind = selection.kind or (Kind.BLIND if enough else Kind.AFTER)
+        of_kind = {Kind.BLIND: blind, Kind.AFTER: ~blind, Kind.POOLED: numpy.ones(len(blind), dtype=bool)}[kind]
+        counts = Counts(
+            blind=int(blind.sum()),
+            after=int((~blind).sum()),
+            compared=int((of_kind & (beside != NONE)).sum()),
+            unjudged=int((of_kind & (beside == NONE)).sum()),
+            outside=rows.labels.outside,
+        )
         compared = Compared(
             mode=selection.mode,
             model=model.id,
             rows=rows,
             beside=beside,
             of_kind=of_kind,
-            lengths=lengths,
-            sums={int(version): (int(n), float(total), float(squares)) for version, n, total, squares in sums},
+            sums={key: sum_ for key, sum_ in sums.items() if selection.rubric_version_id in (None, key)},
             rubrics=rubrics,
             people=people,
-            models=names,
+            models={one.id: one.name for one in models},
         )
-        return replace(empty, kind=kind, counts=counts, **figures(compared))
+        return _report(selection, model, rubrics, people, kind=kind, counts=counts, **figures(compared))
+
+
+def _report(
+    selection: Selection, model: _Model, rubric_names: dict[int, str], person_names: dict[int, str], **found: Any
+) -> Report:
+    version = selection.rubric_version_id
+    rubric = "all rubrics" if version is None else rubric_names.get(version, f"rubric version {version}")
+    return Report(
+        selection=selection,
+        model=model.name,
+        model_digest=model.digest,
+        rubric=rubric,
+        person_names=person_names,
+        **found,
+    )
 
 
 def _models(session: Session, mode: Mode) -> list[_Model]:
-    return [_Model(*row) for row in session.execute(queries.models_by_labels(mode))]
+    return [_Model(*row) for row in session.execute(queries.models(mode))]
 
 
-def _chosen(models: Sequence[_Model], selection: Selection) -> _Model:
-    if selection.model_version_id is None:
-        return models[0] if models else _Model(NONE, "no model yet", "")
-    for model in models:
-        if model.id == selection.model_version_id:
-            return model
-    raise NotFoundError(
-        f"Model {selection.model_version_id} gave no verdict of the mode {selection.mode}. "
-        f"Those that did: {', '.join(f'{model.id} ({model.name})' for model in models) or 'none'}."
-    )
+def _check(models: Sequence[_Model], selection: Selection) -> None:
+    wanted = selection.model_version_id
+    if wanted is not None and all(model.id != wanted for model in models):
+        raise NotFoundError(
+            f"Model {wanted} gave no verdict of the mode {selection.mode}. "
+            f"Those that did: {', '.join(f'{model.id} ({model.name})' for model in models) or 'none'}."
+        )
+
+
+def _chosen(models: Sequence[_Model], selection: Selection, most_judged: int | None) -> _Model:
+    wanted = selection.model_version_id or most_judged
+    found = [model for model in models if model.id == wanted] or models
+    return found[0] if found else _Model(NONE, "no model yet", "")
+
+
+def _sums(session: Session, mode: Mode, model: int) -> dict[int, tuple[int, float, float]]:
+    rows = session.execute(queries.verdict_sums(mode, model))
+    return {int(version): (int(n), float(total), float(squares)) for version, n, total, squares in rows}
 
 
 def _rubrics(session: Session) -> dict[int, str]:
@@ -129,20 +160,24 @@ def _people(session: Session) -> dict[int, str]:
     return {row.id: row.name for row in session.execute(queries.labelling_people())}
 
 
-def _rankings(session: Session, selection: Selection, model: int) -> dict[str, Any]:
+def _ranking_report(
+    session: Session, selection: Selection, models: Sequence[_Model], rubrics: dict[int, str], people: dict[int, str]
+) -> Report:
     """Orders given after the ranking was seen; blind orders are not compared."""
-    rows = session.execute(queries.rankings(wanted(selection), model)).all()
-    taus, items, same = [], [], 0
-    for item, order, ranking, agrees in rows:
+    rows = session.execute(queries.rankings(wanted(selection))).all()
+    labelled = Counter(row[0] for row in rows).most_common(1)
+    model = _chosen(models, selection, labelled[0][0] if labelled else None)
+    taus, items, same = [], [], []
+    for whose, item, order, ranking, agrees in rows:
+        if whose != model.id:
+            continue
         ranks = {response.position: response.rank for response in ranking_of(ranking).ranked}
         tau = tau_b(order, [ranks[position] for position in range(len(order))])
         if tau is not None:
             taus.append(tau)
             items.append(item)
-        same += bool(agrees)
+        same.append(bool(agrees))
     stat = clustered.mean(numpy.array(taus), numpy.array(items, dtype=numpy.int64))
-    return {
-        "kind": Kind.AFTER,
-        "counts": Counts(blind=0, after=len(rows), compared=len(rows), unjudged=0, outside=0),
-        "rankings": RankingAgreement(tau=stat, same=share(same, len(rows))),
-    }
+    counts = Counts(blind=0, after=len(rows), compared=len(same), unjudged=len(rows) - len(same), outside=0)
+    found = RankingAgreement(tau=stat, same=share(sum(same), len(same)))
+    return _report(selection, model, rubrics, people, kind=Kind.AFTER, counts=counts, rankings=found)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, extract, func, select
+from sqlalchemy import ColumnElement, Select, case, exists, extract, func, select
 
 from db.models import Item, Judge, Label, ModelVersion, Response, Rubric, RubricVersion, User, Verdict
 from db.queries import stands
@@ -21,10 +21,12 @@ def said_of(
     since: datetime | None = None,
     before: datetime | None = None,
 ) -> list[ColumnElement[bool]]:
-    """Labels that stand and say something of this mode, by these people (none named: by all), in since <= t <
-    before."""
+    """Labels that say something of this mode, by these people (none named: by all), in since <= t < before.
+
+    Also those that no longer stand: that is the costly question, which `labels` and `rankings` alone ask.
+    """
     column = {DIRECT: Label.score, PAIRWISE: Label.winner, RANKING: Label.ranking}[mode]
-    wanted = [stands(), column.is_not(None)]
+    wanted: list[ColumnElement[bool]] = [column.is_not(None)]
     if mode == RANKING:
         wanted.append(Label.item_id.in_(select(Item.id).where(Item.mode == RANKING)))
     if rubric_version_id is not None:
@@ -39,14 +41,15 @@ def said_of(
 
 
 def labels(mode: str, wanted: Sequence[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
-    """Scores, or winners as 0 (A), 1 (B), 2 (tie), in the order they were given. month: year * 100 + month."""
+    """Scores, or winners as 0 (A), 1 (B), 2 (tie), in the order they were given. day: as 20260131."""
     value = Label.score if mode == DIRECT else _winner(Label.winner)
-    month = extract("year", Label.created_at) * 100 + extract("month", Label.created_at)
+    at = Label.created_at
+    day = extract("year", at) * 10_000 + extract("month", at) * 100 + extract("day", at)
     return (
         select(
-            Label.id, Label.item_id, Label.rubric_version_id, Label.author_id, value, Label.verdict_id, month
+            Label.id, Label.item_id, Label.rubric_version_id, Label.author_id, value, Label.verdict_id, day
         )
-        .where(*wanted)
+        .where(*wanted, stands())
         .order_by(Label.id)
     )  # fmt: skip
 
@@ -66,10 +69,10 @@ def verdicts(mode: str, wanted: Sequence[ColumnElement[bool]]) -> Select[*tuple[
     )  # fmt: skip
 
 
-def verdict_sums(mode: str, model_version_id: int, rubric_version_id: int | None) -> Select[*tuple[Any, ...]]:
+def verdict_sums(mode: str, model_version_id: int) -> Select[*tuple[Any, ...]]:
     """By rubric version: how many verdicts of this model could be read, the sum of what they expect, and of its
     square."""
-    query = (
+    return (
         select(
             Verdict.rubric_version_id,
             func.count(),
@@ -80,7 +83,6 @@ def verdict_sums(mode: str, model_version_id: int, rubric_version_id: int | None
         .where(Verdict.mode == mode, Verdict.status == READ, Judge.model_version_id == model_version_id)
         .group_by(Verdict.rubric_version_id)
     )
-    return query if rubric_version_id is None else query.where(Verdict.rubric_version_id == rubric_version_id)
 
 
 def lengths(wanted: Sequence[ColumnElement[bool]]) -> Select[int, int, int]:
@@ -91,33 +93,28 @@ def lengths(wanted: Sequence[ColumnElement[bool]]) -> Select[int, int, int]:
     )
 
 
-def rankings(wanted: Sequence[ColumnElement[bool]], model_version_id: int) -> Select[*tuple[Any, ...]]:
-    """Orders that people gave after they saw the ranking of this model, beside it."""
+def newest() -> Select[int | None, int | None]:
+    """The newest label and the newest verdict: both tables are only ever added to."""
+    return select(select(func.max(Label.id)).scalar_subquery(), select(func.max(Verdict.id)).scalar_subquery())
+
+
+def rankings(wanted: Sequence[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
+    """Orders that people gave after they saw a ranking, beside it, and whose ranking it was."""
     return (
-        select(Label.item_id, Label.ranking, Verdict.ranking, Label.agrees)
+        select(Judge.model_version_id, Label.item_id, Label.ranking, Verdict.ranking, Label.agrees)
         .join(Verdict, Verdict.id == Label.verdict_id)
         .join(Judge, Judge.id == Verdict.judge_id)
-        .where(*wanted, Verdict.status == READ, Judge.model_version_id == model_version_id)
+        .where(*wanted, stands(), Verdict.status == READ)
         .order_by(Label.id)
     )
 
 
-def models_by_labels(mode: str) -> Select[int, str, str]:
-    """Models that gave verdicts of this mode, the one with the most labels on its verdicts first."""
-    labelled = (
-        select(Judge.model_version_id, func.count().label("n"))
-        .join(Verdict, Verdict.judge_id == Judge.id)
-        .join(Label, Label.verdict_id == Verdict.id)
-        .where(Verdict.mode == mode)
-        .group_by(Judge.model_version_id)
-        .subquery()
-    )
-    judged = select(Judge.model_version_id).where(Judge.id.in_(select(Verdict.judge_id).where(Verdict.mode == mode)))
+def models(mode: str) -> Select[int, str, str]:
+    """Models that gave verdicts of this mode, the newest first."""
+    gave = exists().where(Verdict.judge_id == Judge.id, Verdict.mode == mode).correlate(Judge)
+    judged = exists().where(Judge.model_version_id == ModelVersion.id, gave).correlate(ModelVersion)
     return (
-        select(ModelVersion.id, ModelVersion.name, ModelVersion.digest)
-        .outerjoin(labelled, labelled.c.model_version_id == ModelVersion.id)
-        .where(ModelVersion.id.in_(judged))
-        .order_by(func.coalesce(labelled.c.n, 0).desc(), ModelVersion.id.desc())
+        select(ModelVersion.id, ModelVersion.name, ModelVersion.digest).where(judged).order_by(ModelVersion.id.desc())
     )
 
 

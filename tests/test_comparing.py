@@ -100,16 +100,14 @@ def test_blind_labels_and_overrides_are_never_pooled_silently(panel: Panel) -> N
 
 def test_an_override_counts_for_the_model_that_was_seen_and_for_no_other(panel: Panel) -> None:
     verdict = panel.bench.direct(4, instruction="Which one?")
-    first = panel.bench.judge_id
     panel.bench.judge_id = panel.bench.judge("second")
     panel.bench.direct(2, instruction="Which one?")
     panel.after(verdict, panel.people[0], 5)
     choices = Comparing(panel.store).choices(Mode.DIRECT)
-    (seen, _), (unseen, _) = choices.models
+    (unseen, _), (seen, _) = choices.models
     assert panel.report(model_version_id=seen).scores.matrix[3][4] == 1
     other = panel.report(model_version_id=unseen)
     assert (other.counts.compared, other.counts.unjudged) == (0, 1)
-    assert first
 
 
 def test_the_selection_chooses_rubric_people_and_days(panel: Panel) -> None:
@@ -168,16 +166,28 @@ def test_unlabelled_verdicts_power_the_mean(panel: Panel) -> None:
 
 
 def test_a_second_judge_is_compared_on_the_same_blind_labels(panel: Panel) -> None:
-    _, model, _ = judged(panel, 20)
+    verdicts, model, _ = judged(panel, 20)
     panel.bench.judge_id = panel.bench.judge("worse")
-    for number, score in enumerate(model):
-        panel.bench.direct(int(6 - score), instruction=f"How do I get limescale out of kettle number {number}?")
-    first = Comparing(panel.store).choices(Mode.DIRECT).models[-1][0]
     with panel.store.read() as session:
-        items = session.query(models.Item).count()
-    report = panel.report(model_version_id=first)
-    assert items >= 20
-    assert {one.name for one in report.versions} <= {"worse"}
+        asked = [session.get_one(models.Verdict, verdict).item.instruction for verdict in verdicts]
+    for instruction, score in zip(asked, model, strict=True):
+        panel.bench.direct(int(6 - score), instruction=instruction)
+    first = Comparing(panel.store).choices(Mode.DIRECT).models[-1][0]
+    (other,) = panel.report(model_version_id=first).versions
+    assert other.name == "worse"
+    assert other.stat.low > 0
+    assert len(panel.report().ceiling.names) == 5
+
+
+def test_a_new_label_is_seen_by_the_same_service(panel: Panel) -> None:
+    verdicts, _, _ = judged(panel, 12)
+    comparing = Comparing(panel.store)
+    assert comparing.report(Selection()).counts.compared == 36
+    panel.after(verdicts[0], panel.people[0], 1)
+    again = comparing.report(Selection(kind=Kind.POOLED))
+    assert again.counts.compared == 37
+    assert comparing.report(Selection(people=(panel.people[0],))).counts.compared == 12
+    assert comparing.report(Selection(kind=Kind.POOLED)) == again
 
 
 def test_an_empty_store_says_what_is_lacking_and_draws_nothing(panel: Panel) -> None:

@@ -94,7 +94,7 @@ class _AgreementPage:
         self._comparing = comparing
         with gr.Row(elem_classes="assay-filters"):
             self._mode = gr.Dropdown(MODES, value="direct", label="Mode", min_width=110)
-            self._model = gr.Dropdown([("Most labels", "")], value="", label="Model", min_width=140)
+            self._model = gr.Dropdown([("Most labelled", "")], value="", label="Model", min_width=140)
             self._rubric = gr.Dropdown([("Any", "")], value="", label="Rubric", min_width=140)
             self._kind = gr.Dropdown(KINDS, value="", label="Labels", min_width=170)
             self._people = gr.Dropdown([], value=[], multiselect=True, label="People (none: all)", min_width=150)
@@ -134,7 +134,7 @@ class _AgreementPage:
     def _choices(self, mode: str) -> Update:
         choices = self._comparing.choices(Mode(mode))
         return {
-            self._model: gr.update(choices=[("Most labels", ""), *_keyed(choices.models)], value=""),
+            self._model: gr.update(choices=[("Most labelled", ""), *_keyed(choices.models)], value=""),
             self._rubric: gr.update(choices=[("Any", ""), *_keyed(choices.rubrics)], value=""),
             self._people: gr.update(choices=_keyed(choices.people), value=[]),
         }

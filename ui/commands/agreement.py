@@ -26,7 +26,7 @@ def commands(open_comparing: Callable[[Settings], AbstractContextManager[Compari
         context: typer.Context,
         mode: Annotated[Mode, typer.Option(help="What was judged: scores, winners or rankings.")] = Mode.DIRECT,
         model: Annotated[
-            int | None, typer.Option(help="Id of the model (unset: the one with the most labels).")
+            int | None, typer.Option(help="Id of the model (unset: the one with most labelled verdicts).")
         ] = None,
         rubric: Annotated[int | None, typer.Option(help="Id of a rubric version (unset: all).")] = None,
         kind: Annotated[
