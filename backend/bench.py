@@ -13,6 +13,7 @@ from typing import Any
 from backend.bench_table import BenchCell, BenchResult, BenchRow, BenchSet
 from backend.benchmarks.metrics import PairOutcome, ScoreOutcome
 from backend.benchmarks.published import PAPER_SETS
+from backend.benchmarks.robustness import Robustness, Variant, compare, swapped, variant_of, variants
 from backend.benchmarks.rows import LabelledSet, WantedSet, open_set, sets_in
 from backend.errors import InvalidInputError
 from backend.jobs import JobContext
@@ -144,16 +145,50 @@ class Bench:
         unread = [ReadRow(left_out.id, reason=left_out.reason) for left_out in measured.unread]
         return [*map(_read_row, measured.outcomes), *unread]
 
+    def robustness(
+        self, judge: str, wanted: WantedSet, sampling: Sampling, report: Report, cancel: threading.Event
+    ) -> tuple[Robustness, ...]:
+        """How often the judge's verdicts change when nothing that matters does. Raises as run()."""
+        labelled = open_set(wanted, self._data_folder, self._store)
+        asked = [variant for variant in variants(labelled.mode) if variant is not Variant.SWAPPED]
+        guises = [variant_of(labelled, variant) for variant in asked]
+        _, (plain, *others) = self._measure(judge, [labelled, *guises], sampling, report, cancel, tampered=True)
+        found = [
+            compare(variant, plain.outcomes, other.outcomes, labelled.size)
+            for variant, other in zip(asked, others, strict=True)
+        ]
+        if labelled.mode is Mode.PAIRWISE:
+            pairs = [outcome for outcome in plain.outcomes if isinstance(outcome, PairOutcome)]
+            found.insert(0, swapped(pairs, labelled.size))
+        return tuple(found)
+
     def _measure(
-        self, judge: str, sets: Sequence[LabelledSet], sampling: Sampling, report: Report, cancel: threading.Event
+        self,
+        judge: str,
+        sets: Sequence[LabelledSet],
+        sampling: Sampling,
+        report: Report,
+        cancel: threading.Event,
+        *,
+        tampered: bool = False,
     ) -> tuple[Served, list[Measured]]:
+        """tampered: the first set is as it is, and the others are made of it, so their figures are nobody's record."""
+
         def named(message: str, fraction: float | None) -> None:
             report(f"{judge}: {message}", fraction)
 
         served = self._load(judge, named)
         try:
             return served, [
-                measure(served, labelled, self._store, report=named, cancel=cancel, sampling=sampling)
+                measure(
+                    served,
+                    labelled,
+                    self._store,
+                    report=named,
+                    cancel=cancel,
+                    sampling=sampling,
+                    keep_figures=labelled is sets[0] or not tampered,
+                )
                 for labelled in sets
             ]
         finally:

@@ -74,11 +74,13 @@ def measure(
     report: Report,
     cancel: threading.Event,
     sampling: Sampling = VERDICT_ONLY,
+    keep_figures: bool = True,
 ) -> Measured:
     """Ask what the judge has not read of the set yet, and store the figures. The caller alone asks the engine.
 
     Pairs are asked in both orders. Rows that don't fit the judge's context are not asked; they are listed in the
-    result and count in its total. Raises CancelledError and EngineError, with all that was read by then kept.
+    result and count in its total. keep_figures: whether the figures are the judge's own record from now on; not for a
+    set that was tampered with. Raises CancelledError and EngineError, with all that was read by then kept.
     """
     sampling = sampling.canonical()
     asked = _asked(labelled, served.format)
@@ -105,8 +107,9 @@ def measure(
     measured = Measured(
         judge_id, labelled.name, labelled.digest, labelled.mode, outcomes, unread, estimates(labelled.mode, outcomes)
     )
-    with store.write() as session:
-        _keep_measurements(session, measured)
+    if keep_figures:
+        with store.write() as session:
+            _keep_measurements(session, measured)
     return measured
 
 

@@ -10,9 +10,11 @@ from typing import Annotated
 
 import typer
 
+from backend.agreement import Share
 from backend.bench import Bench, BenchSpec, SetState
 from backend.bench_table import BenchResult, as_csv, as_latex, as_markdown, as_text
 from backend.benchmarks.published import WHERE
+from backend.benchmarks.robustness import Robustness
 from backend.benchmarks.rows import wanted_set
 from backend.config import Settings
 from backend.errors import SHOWN
@@ -86,7 +88,36 @@ def commands(open_bench: Callable[[Settings], AbstractContextManager[Bench]]) ->
             read = bench.items(judge, wanted_set(set_, seed=seed), sampling, report, threading.Event())
         typer.echo("\n".join(json.dumps(asdict(row)) for row in read))
 
+    @app.command()
+    def robust(
+        context: typer.Context,
+        judge: Annotated[str, typer.Option(help="As of run.")],
+        set_: Annotated[str, typer.Option("--set", help="As of run.")],
+        as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+        feedback: FeedbackOption = False,
+        seed: SeedOption = 0,
+    ) -> None:
+        """How often verdicts change when the order, empty words, a fake verdict, the wording or white space does."""
+        with _told(), open_bench(context.obj) as bench, progress_bar() as report:
+            sampling = _sampling(context.obj, feedback=feedback)
+            found = bench.robustness(judge, wanted_set(set_, seed=seed), sampling, report, threading.Event())
+        lines = [asdict(one) for one in found]
+        typer.echo(json.dumps(lines, indent=2) if as_json else "\n".join(map(_robustness_line, found)))
+
     return app
+
+
+def _robustness_line(one: Robustness) -> str:
+    favoured = "" if one.gained is None else f"  in favour of what was tampered with {_share(one.gained)}"
+    moved = "" if one.moved is None else f"  moved by {one.moved:.3f}"
+    unread = f"  {one.unread:,} rows could not be compared" if one.unread else ""
+    return f"{one.variant:<34} changed {_share(one.changed)}{moved}{favoured}{unread}"
+
+
+def _share(share: Share | None) -> str:
+    if share is None:
+        return "undefined: no row could be compared"
+    return f"{share.value:.3f} [{share.low:.3f}, {share.high:.3f}] of {share.n:,}"
 
 
 def _sampling(settings: Settings, *, feedback: bool) -> Sampling:
