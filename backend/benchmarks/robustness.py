@@ -112,7 +112,8 @@ def _gain(before: Outcome, after: Outcome) -> float:
     """Of the response that was tampered with: in expected score, or in the probability that it is the better one."""
     if isinstance(before, ScoreOutcome) and isinstance(after, ScoreOutcome):
         return after.expected - before.expected
-    assert isinstance(before, PairOutcome) and isinstance(after, PairOutcome), "a set has one mode"
+    assert isinstance(before, PairOutcome), "a set has one mode"
+    assert isinstance(after, PairOutcome), "and so has its variant"
     gain_of_a = after.p_a - before.p_a
     return gain_of_a if SIDES[_target(before.label)] == "A" else -gain_of_a
 
