@@ -122,6 +122,16 @@ class Labelling:
             found = queries.recent_items(session, project_id, user_id, RECENT)
             return [desk.recent(item_id, round) for item_id, round in found]
 
+    def done(self, project_id: int, user_id: int) -> int:
+        """How many items of the project have this person's label."""
+        with self._store.read() as session:
+            return queries.done_count(session, project_id, user_id)
+
+    def last_project(self, user_id: int) -> int | None:
+        """The project in which this person has an item in hand, the one they took last."""
+        with self._store.read() as session:
+            return queries.last_leased_project(session, user_id)
+
     def keep_draft(self, project_item_id: int, user_id: int, choice: str, note: str) -> None:
         """What the person has entered so far, to be there after a refresh or a crash."""
         with self._write() as session:

@@ -243,6 +243,17 @@ def lease_of(session: Session, project_id: int, user_id: int) -> Lease | None:
     return session.scalar(select(Lease).where(Lease.project_id == project_id, Lease.user_id == user_id))
 
 
+def last_leased_project(session: Session, user_id: int) -> int | None:
+    return session.scalar(
+        select(Lease.project_id).where(Lease.user_id == user_id).order_by(Lease.taken_at.desc()).limit(1)
+    )
+
+
+def done_count(session: Session, project_id: int, user_id: int) -> int:
+    query = select(func.count(Label.project_item_id.distinct())).join(ProjectItem)
+    return session.scalar(query.where(*_own(project_id, user_id), stands())) or 0
+
+
 def draft_of(session: Session, project_item_id: int, user_id: int) -> LabelDraft | None:
     own = (LabelDraft.project_item_id == project_item_id, LabelDraft.user_id == user_id)
     return session.scalar(select(LabelDraft).where(*own))

@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from ui import agreement, alpha_lab, benchmarks, experts, history, judge, models, rubrics
+from ui import agreement, alpha_lab, benchmarks, experts, history, judge, labelling, models, projects, rubrics
 from ui.services import Services
 from ui.shell import CSS_PATH, header, theme
 
@@ -20,6 +20,12 @@ def build(services: Services) -> gr.Blocks:
     with demo.route("Rubrics", "rubrics"):
         _top("What is judged: one criterion, and what each score means.")
         rubrics.build(services.library, services.owner_id)
+    with demo.route("Projects", "projects"):
+        _top("Many items, many people: import, judge in batch, label by the same rules, export.")
+        projects.build(services)
+    with demo.route("Label", "label"):
+        _top("One item at a time, by keys: your own opinion first.")
+        labelling.build(services)
     with demo.route("History", "history"):
         _top("What was said of what: every verdict, and what people said of it.")
         history.build(services.history, services.labels, services.owner_id)
