@@ -243,6 +243,7 @@ def _slices(of: Compared, chosen: _Pairs) -> Any:
         labels.question,
         {
             "rubric": _named(labels.rubric_version, of.rubrics),
+            "source": (labels.source, of.rows.sources),
             "person": _named(labels.person, of.people),
             "length": quartiles(2**chosen.length, words, digits=digits),
             "confidence": quartiles(chosen.confidence, "confidence {}", digits=2),
@@ -288,7 +289,7 @@ def _versions(of: Compared) -> tuple[Named, ...]:
 def _people(of: Compared) -> Any:
     labels = of.rows.labels.only(of.of_kind)
     value = labels.value.astype(float) if of.mode is Mode.DIRECT else _points(labels.value)
-    return people(labels.person, labels.question, value)
+    return people(labels.person, labels.question, value, labels.seconds)
 
 
 def _worst(of: Compared) -> tuple[Disagreement, ...]:

@@ -1,5 +1,6 @@
 """The labels of a selection beside the verdicts of a model, as columns of numbers."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -39,6 +40,7 @@ class Selection:
     model_version_id: int | None = None
     rubric_version_id: int | None = None
     kind: Kind | None = None
+    project_id: int | None = None
     people: tuple[int, ...] = ()
     since: date | None = None
     until: date | None = None
@@ -49,7 +51,8 @@ class Labels:
     """(labels,) each. question: an item under one rubric version, from 0. value: 1..5; of a pair 0 A, 1 B, 2 tie.
 
     verdict: the id of the verdict that its author had seen, NONE for a blind label. day: as 20260131.
-    length_a, length_b: characters of the item's first two responses, NaN where there is none.
+    length_a, length_b: characters of the item's first two responses, NaN where there is none. project: id or NONE.
+    source: number of who wrote the responses, or NONE. seconds: that the label took, NaN where it was not timed.
     """
 
     question: Integers
@@ -61,6 +64,9 @@ class Labels:
     day: Integers
     length_a: Floats
     length_b: Floats
+    project: Integers
+    source: Integers
+    seconds: Floats
     outside: int
     """Labels that were left out, since they lie outside of the scale."""
 
@@ -78,7 +84,20 @@ class Labels:
         return replace(self, **columns)
 
 
-LABEL_COLUMNS = ("question", "item", "rubric_version", "person", "value", "verdict", "day", "length_a", "length_b")
+LABEL_COLUMNS = (
+    "question",
+    "item",
+    "rubric_version",
+    "person",
+    "value",
+    "verdict",
+    "day",
+    "length_a",
+    "length_b",
+    "project",
+    "source",
+    "seconds",
+)
 
 
 @dataclass(frozen=True)
@@ -114,11 +133,15 @@ VERDICT_COLUMNS = ("id", "model", "value", "expected", "confidence", "p_a_first"
 
 @dataclass(frozen=True)
 class Rows:
-    """What a selection holds. questions: how many there are. labels: of both kinds, of all models' readers."""
+    """What a selection holds. labels: of both kinds, of all models' readers. questions: how many there are.
+
+    sources: the names that labels number.
+    """
 
     labels: Labels
     verdicts: Verdicts
     questions: int
+    sources: tuple[str, ...]
 
     def chosen(self, selection: Selection) -> "Rows":
         """The labels of a selection, of both kinds, and the verdicts on what they ask."""
@@ -126,6 +149,8 @@ class Rows:
         kept = numpy.ones(len(labels), dtype=bool)
         if selection.rubric_version_id is not None:
             kept &= labels.rubric_version == selection.rubric_version_id
+        if selection.project_id is not None:
+            kept &= labels.project == selection.project_id
         if selection.people:
             kept &= numpy.isin(labels.person, selection.people)
         if selection.since is not None:
@@ -138,7 +163,7 @@ class Rows:
         questions, index = numpy.unique(labels.question, return_inverse=True)
         place = numpy.full(self.questions, NONE)
         place[questions] = numpy.arange(len(questions))
-        return Rows(replace(labels, question=index), self.verdicts.on(place), len(questions))
+        return Rows(replace(labels, question=index), self.verdicts.on(place), len(questions), self.sources)
 
     def most_judged(self) -> int | None:
         """The model with the most verdicts on these questions, of two the newer; None where there is no verdict."""
@@ -170,6 +195,7 @@ def wanted(selection: Selection) -> list[ColumnElement[bool]]:
     return queries.said_of(
         selection.mode,
         rubric_version_id=selection.rubric_version_id,
+        project_id=selection.project_id,
         people=selection.people,
         since=_midnight(selection.since),
         before=_midnight(selection.until and selection.until + timedelta(days=1)),
@@ -179,7 +205,7 @@ def wanted(selection: Selection) -> list[ColumnElement[bool]]:
 def load(session: Session, mode: Mode) -> Rows:
     """Every label that stands, of scores or of winners, and the verdicts on what they ask."""
     which = queries.said_of(mode)
-    said = _columns(session, queries.labels(mode, which), 7)
+    said = _columns(session, queries.labels(mode, which), 10)
     given = _columns(session, queries.verdicts(mode, which), 9)
     low, high = (1, len(SCORES)) if mode is Mode.DIRECT else (0, 2)
     known = (said[4] >= low) & (said[4] <= high)
@@ -189,6 +215,7 @@ def load(session: Session, mode: Mode) -> Rows:
     place = numpy.searchsorted(keys, of_verdict).clip(max=max(len(keys) - 1, 0))
     asked = keys[place] == of_verdict if len(keys) else numpy.zeros(len(of_verdict), dtype=bool)
     length_a, length_b = _lengths(session, mode, item)
+    source, sources = _sources(session, said[8])
     labels = Labels(
         question=questions,
         item=item,
@@ -199,6 +226,9 @@ def load(session: Session, mode: Mode) -> Rows:
         day=said[6][known].astype(numpy.int64),
         length_a=length_a,
         length_b=length_b,
+        project=numpy.where(numpy.isnan(said[7]), NONE, said[7])[known].astype(numpy.int64),
+        source=source[known],
+        seconds=said[9][known],
         outside=int((~known).sum()),
     )
     verdicts = Verdicts(
@@ -211,7 +241,7 @@ def load(session: Session, mode: Mode) -> Rows:
         p_a_first=given[7][asked],
         p_a_second=given[8][asked],
     )
-    return Rows(labels, verdicts, len(keys))
+    return Rows(labels, verdicts, len(keys), sources)
 
 
 def _lengths(session: Session, mode: Mode, items: Integers) -> tuple[Floats, Floats]:
@@ -223,6 +253,21 @@ def _lengths(session: Session, mode: Mode, items: Integers) -> tuple[Floats, Flo
         by_item[rows[0][of_position].astype(numpy.int64)] = rows[2][of_position]
         found.append(by_item[items])
     return found[0], found[1]
+
+
+def _sources(session: Session, project_items: Floats) -> tuple[Integers, tuple[str, ...]]:
+    """The number of each label's source, NONE where it is not known, and the sources' names."""
+    of_item = {key: _source_name(text) for key, text in session.execute(queries.sources())}
+    names = tuple(sorted(set(of_item.values()) - {""}))
+    number = {name: place for place, name in enumerate(names)}
+    found = numpy.full(len(project_items), NONE)
+    for place in numpy.flatnonzero(~numpy.isnan(project_items)) if of_item else ():
+        found[place] = number.get(of_item.get(int(project_items[place]), ""), NONE)
+    return found, names
+
+
+def _source_name(text: str) -> str:
+    return " against ".join(str(name) for name in json.loads(text) if name)
 
 
 def _keys(item: Integers, version: Integers) -> Integers:

@@ -28,6 +28,7 @@ class Choices:
     models: tuple[tuple[int, str], ...]
     rubrics: tuple[tuple[int, str], ...]
     people: tuple[tuple[int, str], ...]
+    projects: tuple[tuple[int, str], ...]
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Comparing:
                 models=tuple((model.id, model.name) for model in _models(session, mode)),
                 rubrics=tuple(_rubrics(session).items()),
                 people=tuple(_people(session).items()),
+                projects=tuple((row.id, row.name) for row in session.execute(queries.projects())),
             )
 
     def report(self, selection: Selection) -> Report:

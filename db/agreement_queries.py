@@ -4,9 +4,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, exists, extract, func, select
+from sqlalchemy import ColumnElement, Select, Text, case, cast, exists, extract, func, select
 
-from db.models import Item, Judge, Label, ModelVersion, Response, Rubric, RubricVersion, User, Verdict
+from db.models import (
+    Item,
+    Judge,
+    Label,
+    ModelVersion,
+    Project,
+    ProjectItem,
+    Response,
+    Rubric,
+    RubricVersion,
+    User,
+    Verdict,
+)
 from db.queries import stands
 
 READ = "read"
@@ -17,6 +29,7 @@ def said_of(
     mode: str,
     *,
     rubric_version_id: int | None = None,
+    project_id: int | None = None,
     people: Sequence[int] = (),
     since: datetime | None = None,
     before: datetime | None = None,
@@ -31,6 +44,9 @@ def said_of(
         wanted.append(Label.item_id.in_(select(Item.id).where(Item.mode == RANKING)))
     if rubric_version_id is not None:
         wanted.append(Label.rubric_version_id == rubric_version_id)
+    if project_id is not None:
+        of_project = select(ProjectItem.id).where(ProjectItem.project_id == project_id)
+        wanted.append(Label.project_item_id.in_(of_project))
     if people:
         wanted.append(Label.author_id.in_(people))
     if since is not None:
@@ -47,8 +63,10 @@ def labels(mode: str, wanted: Sequence[ColumnElement[bool]]) -> Select[*tuple[An
     day = extract("year", at) * 10_000 + extract("month", at) * 100 + extract("day", at)
     return (
         select(
-            Label.id, Label.item_id, Label.rubric_version_id, Label.author_id, value, Label.verdict_id, day
+            Label.id, Label.item_id, Label.rubric_version_id, Label.author_id, value, Label.verdict_id, day,
+            ProjectItem.project_id, ProjectItem.id, Label.seconds
         )
+        .outerjoin(ProjectItem, ProjectItem.id == Label.project_item_id)
         .where(*wanted, stands())
         .order_by(Label.id)
     )  # fmt: skip
@@ -107,6 +125,19 @@ def rankings(wanted: Sequence[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
         .where(*wanted, stands(), Verdict.status == READ)
         .order_by(Label.id)
     )
+
+
+def sources() -> Select[int, str]:
+    """Who wrote the responses of a project's item, as JSON, where that is known."""
+    return select(ProjectItem.id, cast(ProjectItem.sources, Text)).where(
+        ProjectItem.sources.is_not(None), ProjectItem.id.in_(select(Label.project_item_id))
+    )
+
+
+def projects() -> Select[int, str]:
+    """Projects in which there is a label."""
+    labelled = select(ProjectItem.project_id).join(Label, Label.project_item_id == ProjectItem.id)
+    return select(Project.id, Project.name).where(Project.id.in_(labelled)).order_by(Project.name, Project.id)
 
 
 def models(mode: str) -> Select[int, str, str]:

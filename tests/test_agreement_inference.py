@@ -207,15 +207,21 @@ def test_a_strict_person_and_one_who_contradicts_himself_are_seen() -> None:
     questions = numpy.tile(numpy.arange(80), 3)
     values = numpy.concatenate([truth, truth, truth - 1])
     again = people(
-        numpy.append(keys, [1, 1, 2]), numpy.append(questions, [0, 1, 0]), numpy.append(values, [truth[0], 5, truth[0]])
+        numpy.append(keys, [1, 1, 2]),
+        numpy.append(questions, [0, 1, 0]),
+        numpy.append(values, [truth[0], 5, truth[0]]),
+        numpy.append(numpy.repeat([40.0, 50.0, 5.0], 80), [numpy.nan] * 3),
     )
+    assert [one.median_seconds for one in sorted(again, key=lambda one: one.key)] == [40.0, 50.0, 5.0]
+    assert [one.rushed.value for one in sorted(again, key=lambda one: one.key)] == [0, 0, 1]
     by_key = {one.key: one for one in again}
     assert by_key[3].severity.value == pytest.approx(-1, abs=0.05)
     assert by_key[1].severity.value == pytest.approx(0.5, abs=0.05)
     assert (by_key[1].consistency.count, by_key[1].consistency.n) == (1, 2)
     assert by_key[3].consistency is None
-    assert "Nobody else" in people(numpy.ones(12, dtype=int), numpy.arange(12), truth[:12])[0].severity.missing
-    assert people(numpy.zeros(0, dtype=int), numpy.zeros(0, dtype=int), numpy.zeros(0)) == ()
+    untimed = numpy.full(12, numpy.nan)
+    assert "Nobody else" in people(numpy.ones(12, dtype=int), numpy.arange(12), truth[:12], untimed)[0].severity.missing
+    assert people(numpy.zeros(0, dtype=int), numpy.zeros(0, dtype=int), numpy.zeros(0), numpy.zeros(0)) == ()
 
 
 def test_everybody_stands_beside_those_they_agree_with() -> None:

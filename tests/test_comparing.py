@@ -190,6 +190,41 @@ def test_a_new_label_is_seen_by_the_same_service(panel: Panel) -> None:
     assert comparing.report(Selection(kind=Kind.POOLED)) == again
 
 
+def test_a_project_is_compared_by_itself_with_its_sources_and_times(panel: Panel) -> None:
+    outside = panel.bench.direct(3)
+    panel.blind(outside, panel.people[0], score=3)
+    with panel.store.write() as session:
+        project = models.Project(
+            name="Kettles", guidelines="", mode="direct", blind=True, people_per_item=1, item_order="given", repeats=0,
+            lease_seconds=60, seed=1, state="open", created_by_id=panel.people[0],
+        )  # fmt: skip
+        session.add(project)
+        session.flush()
+        project_id = project.id
+    for number in range(24):
+        verdict = panel.bench.direct(3)
+        with panel.store.write() as session:
+            row = session.get_one(models.Verdict, verdict)
+            item = models.ProjectItem(
+                project_id=project_id, item_id=row.item_id, rubric_version_id=row.rubric_version_id,
+                position=number, order_key=number, sources=["worse" if number % 2 else "better"],
+            )  # fmt: skip
+            session.add(item)
+            session.flush()
+            item_id = item.id
+        said = 1 if number % 2 else 3
+        panel.blind(verdict, panel.people[1], score=said, project_item_id=item_id, seconds=10.0 + number)
+    assert Comparing(panel.store).choices(Mode.DIRECT).projects == ((project_id, "Kettles"),)
+    assert panel.report().counts.compared == 25
+    report = panel.report(project_id=project_id)
+    assert report.counts.compared == 24
+    by_source = {part.name: part.error.value for part in report.slices if part.by == "source"}
+    assert by_source == {"better": 0.0, "worse": 2.0}
+    (person,) = report.people
+    assert person.median_seconds == 21.5
+    assert panel.report(project_id=project_id + 1).counts.compared == 0
+
+
 def test_an_empty_store_says_what_is_lacking_and_draws_nothing(panel: Panel) -> None:
     for mode in Mode:
         report = panel.report(mode=mode)

@@ -95,6 +95,7 @@ class _AgreementPage:
         with gr.Row(elem_classes="assay-filters"):
             self._mode = gr.Dropdown(MODES, value="direct", label="Mode", min_width=110)
             self._model = gr.Dropdown([("Most labelled", "")], value="", label="Model", min_width=140)
+            self._project = gr.Dropdown([("Any", "")], value="", label="Project", min_width=120)
             self._rubric = gr.Dropdown([("Any", "")], value="", label="Rubric", min_width=140)
             self._kind = gr.Dropdown(KINDS, value="", label="Labels", min_width=170)
             self._people = gr.Dropdown([], value=[], multiselect=True, label="People (none: all)", min_width=150)
@@ -102,6 +103,7 @@ class _AgreementPage:
             self._until = gr.Textbox(label="Until day", placeholder="2026-12-31", max_lines=1, min_width=110)
         self._filters: list[Component] = [
             self._mode, self._model, self._rubric, self._kind, self._people, self._since, self._until,
+            self._project,
         ]  # fmt: skip
         self._summary = gr.HTML(label="What is compared")
         self._sections = [_Section(key, plots) for key, plots in SECTIONS]
@@ -115,14 +117,14 @@ class _AgreementPage:
         found: list[Component] = [self._summary]
         for section in self._sections:
             found += section.components
-        choices: list[Component] = [self._model, self._rubric, self._people]
+        choices: list[Component] = [self._model, self._rubric, self._people, self._project]
         arrived = gr.context.Context.root_block.load(self._choices, [self._mode], choices, **quiet)
         arrived.success(self._compare, self._filters, found, **quiet)
         switched = self._mode.input(self._choices, [self._mode], choices, **quiet)
         switched.success(self._compare, self._filters, found, **quiet)
         changes = [
             self._model.input, self._rubric.input, self._kind.input, self._people.input,
-            self._since.submit, self._until.submit,
+            self._project.input, self._since.submit, self._until.submit,
         ]  # fmt: skip
         gr.on(changes, self._compare, self._filters, found, api_visibility="private", show_progress_on=[self._summary])
         self._make_report.click(self._report, self._filters, [self._file], api_visibility="private")
@@ -136,6 +138,7 @@ class _AgreementPage:
         return {
             self._model: gr.update(choices=[("Most labelled", ""), *_keyed(choices.models)], value=""),
             self._rubric: gr.update(choices=[("Any", ""), *_keyed(choices.rubrics)], value=""),
+            self._project: gr.update(choices=[("Any", ""), *_keyed(choices.projects)], value=""),
             self._people: gr.update(choices=_keyed(choices.people), value=[]),
         }
 
@@ -161,12 +164,13 @@ class _AgreementPage:
 
 
 def _selection(filters: tuple[Any, ...]) -> Selection:
-    mode, model, rubric, kind, people, since, until = filters
+    mode, model, rubric, kind, people, since, until, project = filters
     return Selection(
         mode=Mode(mode),
         model_version_id=int(model) if model else None,
         rubric_version_id=int(rubric) if rubric else None,
         kind=Kind(kind) if kind else None,
+        project_id=int(project) if project else None,
         people=tuple(int(person) for person in people or ()),
         since=_day(since),
         until=_day(until),

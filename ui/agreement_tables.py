@@ -65,9 +65,10 @@ def selection_words(report: Report) -> str:
     days = "".join(
         f", {word} {day}" for word, day in (("from", chosen.since), ("until", chosen.until)) if day is not None
     )
+    where = "" if chosen.project_id is None else f", project {chosen.project_id}"
     whose = "everybody" if not chosen.people else ", ".join(report.name_of(person) for person in chosen.people)
     mode = {Mode.DIRECT: "Scores", Mode.PAIRWISE: "Winners", Mode.RANKING: "Rankings"}[chosen.mode]
-    return f"{mode} by {report.model} beside {whose}, {report.rubric}{days}: {KIND_WORDS[report.kind]}."
+    return f"{mode} by {report.model} beside {whose}, {report.rubric}{where}{days}: {KIND_WORDS[report.kind]}."
 
 
 def counts_words(report: Report) -> str:
@@ -205,7 +206,9 @@ def _calibration(report: Report) -> Table | None:
             stat_row("Error when recalibrated", report.recalibration.after),
             stat_row("Gain", report.recalibration.gain, signed=True),
         ]
-    note = "Recalibration is isotonic regression, cross-fitted: no label is scored by a curve that it helped to fit."
+    note = ""
+    if report.recalibration:
+        note = "Recalibration is isotonic regression, cross-fitted: no label is scored by a curve it helped to fit."
     if report.recalibration and report.recalibration.missing:
         note = report.recalibration.missing
     return Table("calibration", "Does it know how sure it may be?", STAT_HEADS, tuple(rows), note) if rows else None
@@ -226,19 +229,33 @@ def _drift(report: Report) -> Table | None:
     for one in report.versions:
         rows.append(stat_row(f"{one.name} less {report.model}, same blind labels", one.stat, signed=True))
     if report.verbosity:
-        unit = "twice as long" if report.selection.mode is Mode.DIRECT else "A twice as long beside B"
+        unit = "doubling of length" if report.selection.mode is Mode.DIRECT else "doubling of A beside B"
         rows.append(stat_row(f"Model less person, per {unit}", report.verbosity, signed=True))
     return Table("drift", "Over time, length and versions", STAT_HEADS, tuple(rows)) if rows else None
 
 
 def _people(report: Report) -> Table | None:
-    heads = ("Person", "Severity", "95% interval", "Shared items", "Consistent on repeats", "Labels")
+    heads = (
+        "Person",
+        "Severity",
+        "95% interval",
+        "Shared",
+        "Consistent on repeats",
+        "Median time",
+        "Rushed",
+        "Labels",
+    )
     rows = []
     for person in report.people:
         _, value, interval, _, items = stat_row("", person.severity, signed=True)
         same = NONE if person.consistency is None else f"{person.consistency.count:,} of {person.consistency.n:,}"
-        rows.append((report.name_of(person.key), value, interval, items, same, f"{person.n:,}"))
-    note = "Severity: their label less the mean of the others' on the same items; below 0 is stricter."
+        time = NONE if person.median_seconds is None else f"{person.median_seconds:.0f} s"
+        rushed = NONE if person.rushed is None else f"{person.rushed.value:.0%}"
+        rows.append((report.name_of(person.key), value, interval, items, same, time, rushed, f"{person.n:,}"))
+    note = (
+        "Severity: their label less the mean of the others' on the same items; below 0 is stricter. Rushed: labels "
+        "that took less than a quarter of everybody's median time."
+    )
     return Table("people", "The people", heads, tuple(rows), note) if rows else None
 
 

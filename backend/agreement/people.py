@@ -7,19 +7,25 @@ import numpy
 from backend.agreement import Share, clustered, share
 from backend.agreement.bootstrap import Floats, Integers, Stat
 
+RUSHED = 0.25
+"""Share of everybody's median time below which a label counts as rushed."""
+
 
 @dataclass(frozen=True)
 class Person:
     """key: whose labels. n: how many. severity: their score less the mean of the others' on the same question, so below
-    0 is stricter. consistency: how often a second label on the same question said the same as the one before."""
+    0 is stricter. consistency: how often a second label on the same question said the same as the one before.
+    median_seconds: of their labels that were timed. rushed: those below a quarter of everybody\'s median time."""
 
     key: int
     n: int
     severity: Stat
     consistency: Share | None
+    median_seconds: float | None
+    rushed: Share | None
 
 
-def people(keys: Integers, questions: Integers, values: Floats) -> tuple[Person, ...]:
+def people(keys: Integers, questions: Integers, values: Floats, seconds: Floats) -> tuple[Person, ...]:
     """(labels,) each, in the order they were given. questions: an item under one rubric version. The most labels
     first."""
     _, index = numpy.unique(questions, return_inverse=True)
@@ -35,6 +41,8 @@ def people(keys: Integers, questions: Integers, values: Floats) -> tuple[Person,
     shared = raters[question] > 1
     others = (sums[question] - own) / numpy.maximum(raters[question] - 1, 1)
     same, repeats = _repeats(cell, values, by_person, len(persons))
+    known = seconds[~numpy.isnan(seconds)]
+    hasty = RUSHED * float(numpy.median(known)) if len(known) else 0.0
     found = []
     for number, key in enumerate(persons):
         mine = (person == number) & shared
@@ -42,7 +50,17 @@ def people(keys: Integers, questions: Integers, values: Floats) -> tuple[Person,
         if not mine.any():
             severity = Stat(None, None, None, 0, 0, "Nobody else labelled the same items.")
         consistency = share(int(same[number]), int(repeats[number]))
-        found.append(Person(int(key), int((by_person == number).sum()), severity, consistency))
+        timed = seconds[(by_person == number) & ~numpy.isnan(seconds)]
+        found.append(
+            Person(
+                key=int(key),
+                n=int((by_person == number).sum()),
+                severity=severity,
+                consistency=consistency,
+                median_seconds=float(numpy.median(timed)) if len(timed) else None,
+                rushed=share(int((timed < hasty).sum()), len(timed)),
+            )
+        )
     return tuple(sorted(found, key=lambda person: (-person.n, person.key)))
 
 

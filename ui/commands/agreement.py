@@ -29,6 +29,7 @@ def commands(open_comparing: Callable[[Settings], AbstractContextManager[Compari
             int | None, typer.Option(help="Id of the model (unset: the one with most labelled verdicts).")
         ] = None,
         rubric: Annotated[int | None, typer.Option(help="Id of a rubric version (unset: all).")] = None,
+        project: Annotated[int | None, typer.Option(help="Id of a project (unset: labels from everywhere).")] = None,
         kind: Annotated[
             Kind | None, typer.Option(help="Which labels (unset: blind if there are enough of them, else after).")
         ] = None,
@@ -53,6 +54,7 @@ def commands(open_comparing: Callable[[Settings], AbstractContextManager[Compari
             model_version_id=model,
             rubric_version_id=rubric,
             kind=kind,
+            project_id=project,
             people=tuple(people or ()),
             since=since and since.date(),
             until=until and until.date(),
