@@ -76,7 +76,7 @@ class _ProjectsPage:
             self.cancel = gr.Button("Cancel", size="sm", min_width=80)
         with gr.Accordion("Import items", open=True):
             self.file = gr.File(
-                label="File", file_count="single", type="filepath", height=110,
+                label="File", file_count="single", type="filepath", height=150,
                 file_types=[".csv", ".tsv", ".jsonl", ".json", ".parquet", ".xlsx"],
             )  # fmt: skip
             with gr.Row():
@@ -94,7 +94,7 @@ class _ProjectsPage:
                 self.form = gr.Dropdown(list(FORMS), value="long", label="Form", min_width=160)
                 self.suffix = gr.Dropdown(list(SUFFIXES), value=".csv", label="File type", min_width=120)
             self.export = gr.Button("Make the file", size="sm")
-            self.exported = gr.File(label="Exported file", interactive=False, height=80)
+            self.exported = gr.File(label="Exported file", interactive=False, height=150)
         with gr.Row(elem_classes="assay-tools"):
             self.close = gr.Button("Close", size="sm", min_width=90)
             self.reopen = gr.Button("Reopen", size="sm", min_width=90)
@@ -198,7 +198,13 @@ class _ProjectsPage:
     def _starter(self, *, failed_only: bool) -> Any:
         @shown
         def start(data: Mapping[Component, Any]) -> Update:
-            order = BatchOrder(self._chosen(data), self._services.sampling, failed_only=failed_only)
+            served = self._services.serving.served
+            order = BatchOrder(
+                self._chosen(data),
+                self._services.sampling,
+                model_version_id=None if served is None else served.model_version_id,
+                failed_only=failed_only,
+            )
             self._services.batches.submit(self._services.jobs, order, self._user_id)
             return {self.card: self._card(order.project_id)}
 
