@@ -94,7 +94,7 @@ class _ProjectsPage:
                 self.form = gr.Dropdown(list(FORMS), value="long", label="Form", min_width=160)
                 self.suffix = gr.Dropdown(list(SUFFIXES), value=".csv", label="File type", min_width=120)
             self.export = gr.Button("Make the file", size="sm")
-            self.exported = gr.File(label="Exported file", interactive=False, height=150)
+            self.exported = gr.File(label="Exported file", interactive=False, height=80)
         with gr.Row(elem_classes="assay-tools"):
             self.close = gr.Button("Close", size="sm", min_width=90)
             self.reopen = gr.Button("Reopen", size="sm", min_width=90)
