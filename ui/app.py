@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from ui import agreement, alpha_lab, benchmarks, experts, history, judge, labelling, models, projects, rubrics
+from ui.gradio_import import without_web_applications
 from ui.services import Services
 from ui.shell import CSS_PATH, header, theme
 
@@ -14,6 +15,11 @@ ICON = Path(__file__).parent / "icon.svg"
 
 def build(services: Services) -> gr.Blocks:
     """All pages, one route each."""
+    with without_web_applications():
+        return _pages(services)
+
+
+def _pages(services: Services) -> gr.Blocks:
     with gr.Blocks(title="Assay", analytics_enabled=False) as demo:
         _top("Judge text with an open model on your own hardware, and keep your own opinion beside it.")
         judge.build(services)
