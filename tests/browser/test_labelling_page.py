@@ -49,6 +49,7 @@ def test_pairs_are_chosen_skipped_and_flagged_by_keys(page: Page, url: str, benc
     bench.filled(3, Mode.PAIRWISE)
     board = board_of(page, url)
     expect(board).to_contain_text("Question 0?")
+    page.wait_for_timeout(300)  # nobody presses a key before they have read
     page.keyboard.press("?")
     expect(board.get_by_text("skip the item, for you alone")).to_be_visible()
     page.keyboard.press("f")
@@ -59,12 +60,15 @@ def test_pairs_are_chosen_skipped_and_flagged_by_keys(page: Page, url: str, benc
     page.keyboard.press("f")
     expect(page.get_by_test_id("toast-body")).to_contain_text("The lead will see your note")
     expect(board.get_by_label("Note")).to_have_value("Both are the same.")
+    page.wait_for_timeout(300)
     page.keyboard.press("t")
     expect(board.get_by_role("button", pressed=True)).to_contain_text("Tie")
     page.keyboard.press("Enter")
     expect(board).to_contain_text("Question 1?")
+    page.wait_for_timeout(300)  # nobody presses a key before they have read
     page.keyboard.press("s")
     expect(board).to_contain_text("Question 2?")
+    page.wait_for_timeout(300)  # nobody presses a key before they have read
     page.keyboard.press("b")
     expect(board.get_by_role("button", pressed=True)).to_contain_text("B is better")
     page.keyboard.press("Enter")
