@@ -3,11 +3,12 @@
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
-from backend.batch_job import BatchJudging, BatchOrder
+from backend.batch_job import BatchJudging, BatchOrder, BatchResult
 from backend.errors import CancelledError, ConflictError, NotAllowedError
 from backend.jobs import JobKind, Jobs, JobState
 from backend.projects import ProjectView
@@ -32,7 +33,7 @@ def quiet(_message: str, _fraction: float | None) -> None:
     pass
 
 
-def run(bench: ProjectBench, judging: BatchJudging, view: ProjectView, **changes):  # type: ignore[no-untyped-def]
+def run(bench: ProjectBench, judging: BatchJudging, view: ProjectView, **changes: Any) -> BatchResult:
     order = BatchOrder(view.id, Sampling(), **changes)
     return judging.run(order, bench.lead, quiet, threading.Event())
 

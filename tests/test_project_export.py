@@ -8,6 +8,7 @@ import sys
 import threading
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet
 import pytest
@@ -48,7 +49,7 @@ def finished(bench: ProjectBench, view: ProjectView, choices: str) -> ProjectVie
     return view
 
 
-def content(bench: ProjectBench, project_id: int):  # type: ignore[no-untyped-def]
+def content(bench: ProjectBench, project_id: int) -> list[tuple[Any, ...]]:
     with bench.store.read() as session:
         found = queries.items_in_order(session, project_id, -1, 1000)
     return [(row.item_id, row.rubric_version_id, row.external_id, row.sources, row.imported_labels) for row in found]

@@ -14,7 +14,7 @@ import pyarrow.parquet
 import pytest
 
 from backend.errors import ConflictError, InvalidInputError, NotAllowedError
-from backend.project_rows import ColumnMapping, guess_mapping, read_row, with_columns
+from backend.project_rows import ColumnMapping, ImportedRow, guess_mapping, read_row, with_columns
 from backend.projects import ProjectState
 from backend.rubrics import RubricLibrary
 from backend.types import Mode, Rubric
@@ -36,7 +36,7 @@ def items_of(bench: ProjectBench, project_id: int) -> list[ProjectItem]:
         return queries.items_in_order(session, project_id, -1, 1000)
 
 
-def guessed(row: dict[str, Any], mode: Mode):  # type: ignore[no-untyped-def]
+def guessed(row: dict[str, Any], mode: Mode) -> ImportedRow:
     return read_row(row, guess_mapping(list(row), mode), mode)
 
 

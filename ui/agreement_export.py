@@ -8,6 +8,7 @@ from typing import Any
 
 from backend.agreement import WINNERS
 from backend.agreement_report import Report
+from backend.table_files import guarded_cell
 from backend.types import SCORES, Mode
 from ui import agreement_charts as draw
 from ui import charts
@@ -116,5 +117,9 @@ def _figure(figure: Any, key: str, *, first: bool) -> str:
 
 
 def _plain(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula: names are written by people."""
-    return f"'{cell}" if cell.startswith(("=", "@", "\t", "\r")) else cell
+    """Numbers as they are; anything else as a cell that no spreadsheet takes for a formula: people write names."""
+    try:
+        float(cell)
+    except ValueError:
+        return guarded_cell(cell)
+    return cell

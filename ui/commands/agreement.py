@@ -12,9 +12,10 @@ from backend.agreement_report import Report, as_json
 from backend.agreement_rows import Kind, Selection
 from backend.comparing import Comparing
 from backend.config import Settings
-from backend.errors import SHOWN, InvalidInputError
+from backend.errors import InvalidInputError
 from backend.types import Mode
 from ui.agreement_tables import counts_words, selection_words, tables
+from ui.commands.terminal import told
 
 
 def commands(open_comparing: Callable[[Settings], AbstractContextManager[Comparing]]) -> typer.Typer:
@@ -59,13 +60,10 @@ def commands(open_comparing: Callable[[Settings], AbstractContextManager[Compari
             since=since and since.date(),
             until=until and until.date(),
         )
-        try:
+        with told():
             with open_comparing(context.obj) as comparing:
                 report = comparing.report(selection)
             _write_files(report, report_file, csv_file)
-        except SHOWN as error:
-            typer.echo(f"Assay: {error}", err=True)
-            raise typer.Exit(1) from error
         typer.echo(as_json(report) if as_json_ else _words(report))
 
     return app

@@ -2,8 +2,8 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from enum import StrEnum
 from typing import Annotated
@@ -17,9 +17,8 @@ from backend.benchmarks.published import WHERE
 from backend.benchmarks.robustness import Robustness
 from backend.benchmarks.rows import wanted_set
 from backend.config import Settings
-from backend.errors import SHOWN
 from backend.types import Sampling
-from ui.commands.bar import progress_bar
+from ui.commands.terminal import progress_bar, told
 
 
 class Form(StrEnum):
@@ -51,7 +50,7 @@ def commands(open_bench: Callable[[Settings], AbstractContextManager[Bench]]) ->
     @app.command(name="list")
     def list_(context: typer.Context) -> None:
         """The sets of the data folder, and those of the paper that are not there."""
-        with _told(), open_bench(context.obj) as bench:
+        with told(), open_bench(context.obj) as bench:
             typer.echo("\n".join(map(_set_line, bench.sets())))
 
     @app.command()
@@ -65,7 +64,7 @@ def commands(open_bench: Callable[[Settings], AbstractContextManager[Bench]]) ->
         seed: SeedOption = 0,
     ) -> None:
         """Judge, and print the tables. Run it again after Ctrl-C: it goes on where it was."""
-        with _told(), open_bench(context.obj) as bench, progress_bar() as report:
+        with told(), open_bench(context.obj) as bench, progress_bar() as report:
             spec = BenchSpec(
                 judges=tuple(judges),
                 sets=tuple(wanted_set(text, seed=seed) for text in sets),
@@ -83,7 +82,7 @@ def commands(open_bench: Callable[[Settings], AbstractContextManager[Bench]]) ->
         seed: SeedOption = 0,
     ) -> None:
         """The rows behind a judge's figures on a set, a JSON object a line: the label and what the judge said."""
-        with _told(), open_bench(context.obj) as bench, progress_bar() as report:
+        with told(), open_bench(context.obj) as bench, progress_bar() as report:
             sampling = _sampling(context.obj, feedback=feedback)
             read = bench.items(judge, wanted_set(set_, seed=seed), sampling, report, threading.Event())
         typer.echo("\n".join(json.dumps(asdict(row)) for row in read))
@@ -98,7 +97,7 @@ def commands(open_bench: Callable[[Settings], AbstractContextManager[Bench]]) ->
         seed: SeedOption = 0,
     ) -> None:
         """How often verdicts change when the order, empty words, a fake verdict, the wording or white space does."""
-        with _told(), open_bench(context.obj) as bench, progress_bar() as report:
+        with told(), open_bench(context.obj) as bench, progress_bar() as report:
             sampling = _sampling(context.obj, feedback=feedback)
             found = bench.robustness(judge, wanted_set(set_, seed=seed), sampling, report, threading.Event())
         lines = [asdict(one) for one in found]
@@ -142,13 +141,3 @@ def _printed(result: BenchResult, form: Form) -> str:
             return as_latex(result.tables()).rstrip()
         case Form.TEXT:
             return as_text(result.tables()).rstrip()
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Errors that are meant for people are one line, and the command fails."""
-    try:
-        yield
-    except SHOWN as error:
-        typer.echo(f"Assay: {error}", err=True)
-        raise typer.Exit(1) from error

@@ -12,11 +12,12 @@ import typer
 from tqdm import tqdm
 
 from backend.config import Settings
-from backend.errors import SHOWN, InvalidInputError
+from backend.errors import InvalidInputError
 from backend.preference_builder import ATTEMPTS, BuildProgress, BuildReport, Pairs, build, pairs_of
 from backend.row_summary import RowSummary, summary_of
 from backend.teachers import KEY_VARIABLE, EndpointTeacher, Teacher
 from backend.training_rows import Loaded, RefusedRow, load_rows, write_rows
+from ui.commands.terminal import told
 
 SHOWN_REFUSALS = 20
 """Refused rows that are listed on the screen; --json lists all."""
@@ -41,7 +42,7 @@ def commands(open_services: Callable[[Settings], DataServices]) -> typer.Typer:
     @app.command()
     def show(place: Place, as_json: AsJson = False) -> None:
         """Count what a data set holds, and say which rows can't be used and why."""
-        with _told():
+        with told():
             loaded = load_rows(place)
             summary = summary_of(loaded)
             if as_json:
@@ -70,7 +71,7 @@ def commands(open_services: Callable[[Settings], DataServices]) -> typer.Typer:
         as_json: AsJson = False,
     ) -> None:
         """Make pairs of scored responses, and have a teacher compare them. Run it again to go on."""
-        with _told():
+        with told():
             loaded = load_rows(place)
             pairs = pairs_of(loaded.rows, seed)
             with _teacher(teacher_url, teacher_model, context.obj, open_services) as teacher, _progress() as report:
@@ -94,7 +95,7 @@ def commands(open_services: Callable[[Settings], DataServices]) -> typer.Typer:
     @app.command()
     def own(context: typer.Context, out: Out, as_json: AsJson = False) -> None:
         """Write the labels and overrides of this store as training rows in the published field names."""
-        with _told():
+        with told():
             loaded = open_services(context.obj).own_rows()
             if not loaded.rows:
                 raise InvalidInputError("No label stands in this store. Agree with verdicts or override them first.")
@@ -106,16 +107,6 @@ def commands(open_services: Callable[[Settings], DataServices]) -> typer.Typer:
                 _echo_refused(loaded.refused)
 
     return app
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Errors that are meant for people, as one line and an exit code."""
-    try:
-        yield
-    except SHOWN as error:
-        typer.echo(f"Assay: {error}", err=True)
-        raise typer.Exit(1) from error
 
 
 @contextmanager

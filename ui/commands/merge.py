@@ -12,10 +12,11 @@ import typer
 from tqdm import tqdm
 
 from backend.config import Settings
-from backend.errors import SHOWN, SettingsError
+from backend.errors import SettingsError
 from backend.merge_spec import USES
 from backend.mergeable import describe
 from backend.merging import ask_once, merge
+from ui.commands.terminal import told
 
 app = typer.Typer(add_completion=False)
 
@@ -49,14 +50,10 @@ def merge_experts(
     given = {"density": density, "lambda": lambda_, "seed": seed, "out_dtype": out_dtype}
     chosen = {option: value for option, value in given.items() if value is not None}
     home = settings.home_folder
-    try:
-        with _bar() as report:
-            _make_home(home)
-            spec = describe(method, home, report, direct=direct, pairwise=pairwise, base=base, alpha=alpha, **chosen)
-            folder = merge(spec, home, report, threading.Event(), name=name, ask=ask_once)
-    except SHOWN as error:
-        typer.echo(f"Assay: {error}", err=True)
-        raise typer.Exit(1) from error
+    with told(), _bar() as report:
+        _make_home(home)
+        spec = describe(method, home, report, direct=direct, pairwise=pairwise, base=base, alpha=alpha, **chosen)
+        folder = merge(spec, home, report, threading.Event(), name=name, ask=ask_once)
     if as_json:
         result = {"folder": str(folder), "recipe_digest": spec.digest, "recipe": spec.recipe()}
         typer.echo(json.dumps(result, indent=2))

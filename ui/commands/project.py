@@ -1,24 +1,23 @@
 """The sub-command `project`: make, fill, judge, export and look at projects."""
 
 import json
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from tqdm import tqdm
 
 from backend.batch_job import BatchOrder
 from backend.config import Settings
-from backend.errors import SHOWN, InvalidInputError
+from backend.errors import InvalidInputError
 from backend.project_export import FORMS
 from backend.project_rows import guess_mapping, with_columns
 from backend.projects import ItemOrder, ProjectDraft
 from backend.types import Mode
+from ui.commands.terminal import progress_bar, told
 from ui.services import Services
 
 MODES = {"score": Mode.DIRECT, "pair": Mode.PAIRWISE, "rank": Mode.RANKING}
@@ -50,7 +49,7 @@ def _making(app: typer.Typer, open_services: Open) -> None:
         as_json: AsJson = False,
     ) -> None:
         """Make a project."""
-        with _told(), open_services(context.obj) as services:
+        with told(), open_services(context.obj) as services:
             if mode not in MODES or order not in list(ItemOrder):
                 raise InvalidInputError(f"--mode {mode} --order {order}: known are {', '.join(MODES)}; given, random.")
             ids = tuple(_rubric_id(services, one) for one in rubric or ())
@@ -75,7 +74,7 @@ def _making(app: typer.Typer, open_services: Open) -> None:
         as_json: AsJson = False,
     ) -> None:
         """Take rows into a project, all of them or none."""
-        with _told(), open_services(context.obj) as services:
+        with told(), open_services(context.obj) as services:
             view = services.projects.named(name)
             given = dict(one.split("=", 1) if "=" in one else (one, "") for one in column or ())
             columns = services.importing.preview(place, view.mode).columns if given else ()
@@ -99,10 +98,10 @@ def _making(app: typer.Typer, open_services: Open) -> None:
         as_json: AsJson = False,
     ) -> None:
         """Judge what is not judged yet. Run it again after Ctrl-C: it goes on where it was."""
-        with _told(), open_services(context.obj) as services:
+        with told(), open_services(context.obj) as services:
             view = services.projects.named(name)
             order = BatchOrder(view.id, services.sampling, failed_only=failed_only)
-            with _bar() as report:
+            with progress_bar() as report:
                 result = services.batches.run(order, services.owner_id, report, threading.Event())
             lines = [f"{result.judged:,} of {result.items:,} items are judged, {result.failed:,} failed."]
             lines += [f"item {number:,}: {reason}" for number, reason in services.batches.failures(view.id)]
@@ -119,7 +118,7 @@ def _looking(app: typer.Typer, open_services: Open) -> None:
         as_json: AsJson = False,
     ) -> None:
         """Write a project's labels and verdicts, or rows to train on."""
-        with _told(), open_services(context.obj) as services:
+        with told(), open_services(context.obj) as services:
             count = services.exporting.write(services.projects.named(name).id, form, out, services.owner_id)
             _say(as_json, {"rows": count, "file": str(out)}, f"{count:,} rows are in {out}.")
 
@@ -130,7 +129,7 @@ def _looking(app: typer.Typer, open_services: Open) -> None:
         as_json: AsJson = False,
     ) -> None:
         """How far a project is, and each of its people."""
-        with _told(), open_services(context.obj) as services:
+        with told(), open_services(context.obj) as services:
             projects = services.projects
             views = [projects.named(name)] if name else projects.list(include_archived=True)
             found = [(view, projects.progress(view.id)) for view in views]
@@ -153,24 +152,3 @@ def _rubric_id(services: Services, name: str) -> int:
 
 def _say(as_json: bool, result: Any, words: str) -> None:
     typer.echo(json.dumps(result, ensure_ascii=False) if as_json else words)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    try:
-        yield
-    except SHOWN as error:
-        typer.echo(f"Assay: {error}", err=True)
-        raise typer.Exit(1) from error
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[str, float | None], None]]:
-    """A progress bar on standard error, drawn only where that is a terminal."""
-    with tqdm(total=100, bar_format="{desc} |{bar}| {n:.0f}%", leave=False, disable=not sys.stderr.isatty()) as bar:
-
-        def report(message: str, fraction: float | None) -> None:
-            bar.n = bar.n if fraction is None else 100 * fraction
-            bar.set_description_str(message)
-
-        yield report

@@ -12,12 +12,12 @@ import typer
 from backend.benchmarks.metrics import Estimate
 from backend.benchmarks.rows import wanted_set
 from backend.config import Settings
-from backend.errors import SHOWN, InvalidInputError
+from backend.errors import InvalidInputError
 from backend.merge_spec import USES
 from backend.sweep_results import HEADLINE, SweepResult
 from backend.sweep_spec import read_sweep
 from backend.sweeps import Sweeps
-from ui.commands.bar import progress_bar
+from ui.commands.terminal import progress_bar, told
 
 ALPHAS = "0,.1,.2,.3,.4,.5,.6,.7,.8,.9,1"
 
@@ -61,14 +61,11 @@ def commands(open_services: Callable[[Settings], AbstractContextManager[SweepSer
             "direct": direct, "pairwise": pairwise, "base": base, "joint": joint, "density": density,
             "methods": methods or ["linear"], "dtype": settings.torch_dtype,
         }  # fmt: skip
-        try:
+        with told():
             wanted = [wanted_set(text, seed=seed) for text in sets]
             spec = read_sweep({**document, "alphas": _numbers(alphas), "sets": wanted})
             with open_services(settings) as services, progress_bar() as report:
                 result = services.sweeps.run(spec, services.user_id, report, threading.Event())
-        except SHOWN as error:
-            typer.echo(f"Assay: {error}", err=True)
-            raise typer.Exit(1) from error
         typer.echo(result.model_dump_json(indent=2) if as_json else _words(result))
 
     return app

@@ -8,7 +8,7 @@ import typer
 
 from backend.accounts import Accounts, Role
 from backend.config import Settings
-from backend.errors import SHOWN
+from ui.commands.terminal import told
 
 
 def commands(open_accounts: Callable[[Settings], Accounts]) -> typer.Typer:
@@ -26,11 +26,8 @@ def commands(open_accounts: Callable[[Settings], Accounts]) -> typer.Typer:
         as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     ) -> None:
         """Add a person. The password is asked for, or taken from ASSAY_PASSWORD."""
-        try:
+        with told():
             person = open_accounts(context.obj).add(name, password, role)
-        except SHOWN as error:
-            typer.echo(f"Assay: {error}", err=True)
-            raise typer.Exit(1) from error
         made = {"id": person.id, "name": person.name, "role": person.role}
         typer.echo(json.dumps(made) if as_json else f"{person.name} is added as {person.role}.")
 

@@ -1,10 +1,13 @@
-"""The progress bar of the sub-commands."""
+"""What the sub-commands say on a terminal: how far they are, and what is wrong."""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import typer
 from tqdm import tqdm
+
+from backend.errors import SHOWN
 
 
 @contextmanager
@@ -17,3 +20,13 @@ def progress_bar() -> Iterator[Callable[[str, float | None], None]]:
             bar.set_description_str(message)
 
         yield report
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """An error that is meant for people becomes one line on standard error, and exit code 1."""
+    try:
+        yield
+    except SHOWN as error:
+        typer.echo(f"Assay: {error}", err=True)
+        raise typer.Exit(1) from error
