@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -12,7 +12,7 @@ from backend.accounts import Role, require_role
 from backend.engines.base import ReadingDone
 from backend.errors import CancelledError, ConflictError, PromptTooLongError
 from backend.jobs import JobContext, JobKind, Jobs
-from backend.judging import Pass, passes_of, prompt_of, verdict_row
+from backend.passes import Pass, next_passes, passes_of, prompt_of, verdict_row
 from backend.projects import project_row
 from backend.prompts import Prompt
 from backend.readings import judge_row_id, keep_reading, reading_of
@@ -140,12 +140,20 @@ class _Pace:
 
 @dataclass
 class _Question:
-    """One item that is to be asked, and the readings it has so far by its prompts' digests."""
+    """One item that is to be asked, and what was read of it so far: readings with their ids."""
 
     row: rows.ProjectItem
     item: Item
-    passes: Sequence[Pass]
-    prompts: Sequence[Prompt]
+    rubric: Rubric
+    kept: dict[Pass, tuple[int, Reading]] = field(default_factory=dict)
+    new: set[Pass] = field(default_factory=set)
+
+    def open(self) -> tuple[Pass, ...]:
+        """What to ask next."""
+        return next_passes(self.item, self.readings())
+
+    def readings(self) -> dict[Pass, Reading]:
+        return {one: reading for one, (_id, reading) in self.kept.items()}
 
 
 class _Chunk:
@@ -166,31 +174,54 @@ class _Chunk:
             found = project_queries.whole_items(session, ids)
             questions = [one for row in found if (one := self._question(session, row, judge_id)) is not None]
         self.asked = len(questions)
-        digests = {prompt.digest: prompt for question in questions for prompt in question.prompts}
-        with self._store.read() as session:
-            stored = judging_queries.latest_readings(session, judge_id, list(digests))
-        if self._order.failed_only:
-            stored = {digest: row for digest, row in stored.items() if row.status == Status.READ}
-        kept = {digest: (row.id, reading_of(row)) for digest, row in stored.items()}
-        missing = [digest for digest in digests if digest not in kept]
-        new: set[str] = set()
-        try:
-            wanted = [digests[digest] for digest in missing]
-            for event in self._served.engine.read(wanted, self._sampling, give_way) if wanted else ():
-                if isinstance(event, ReadingDone):
-                    digest = missing[event.index]
-                    with self._store.write() as session:
-                        kept[digest] = (keep_reading(session, judge_id, digest, event.reading), event.reading)
-                    new.add(digest)
+        while wanted := {question.row.id: passes for question in questions if (passes := question.open())}:
+            try:
+                self._read(
+                    [(one, each) for one in questions for each in wanted.get(one.row.id, ())],
+                    judge_id,
+                    give_way,
+                    cancel,
+                )
+            except CancelledError:
+                self._conclude(questions, judge_id)
                 if cancel.is_set():
-                    give_way.set()
-        except CancelledError:
-            self._conclude(questions, judge_id, kept, new)
-            if cancel.is_set():
-                raise
-            return False
-        self._conclude(questions, judge_id, kept, new)
+                    raise
+                return False
+        self._conclude(questions, judge_id)
         return True
+
+    def _read(
+        self,
+        wanted: Sequence[tuple[_Question, Pass]],
+        judge_id: int,
+        give_way: threading.Event,
+        cancel: threading.Event,
+    ) -> None:
+        """Give each question its readings of these passes: from the store where it has them, else from the engine."""
+        places: dict[str, list[tuple[_Question, Pass]]] = {}
+        prompts: dict[str, Prompt] = {}
+        for question, one in wanted:
+            prompt = prompt_of(one, self._served.format, question.item, question.rubric)
+            prompts[prompt.digest] = prompt
+            places.setdefault(prompt.digest, []).append((question, one))
+        with self._store.read() as session:
+            stored = judging_queries.latest_readings(session, judge_id, list(prompts))
+        for digest, row in stored.items():
+            if row.status == Status.READ or not self._order.failed_only:
+                for question, one in places[digest]:
+                    question.kept[one] = (row.id, reading_of(row))
+                del prompts[digest]
+        missing = list(prompts)
+        for event in self._served.engine.read(list(prompts.values()), self._sampling, give_way) if missing else ():
+            if isinstance(event, ReadingDone):
+                digest = missing[event.index]
+                with self._store.write() as session:
+                    kept = (keep_reading(session, judge_id, digest, event.reading), event.reading)
+                for question, one in places[digest]:
+                    question.kept[one] = kept
+                    question.new.add(one)
+            if cancel.is_set():
+                give_way.set()
 
     def _question(self, session: Session, row: rows.ProjectItem, judge_id: int) -> _Question | None:
         """None if the judge has said what it has to say, or can't be asked."""
@@ -202,52 +233,36 @@ class _Chunk:
                 return None
         item = item_of(row)
         rubric: Rubric = rubric_of(row.rubric_version)
-        passes = passes_of(item)
-        prompts = [prompt_of(one, self._served.format, item, rubric) for one in passes]
         try:
-            for prompt in prompts:
-                self._served.engine.check(prompt, self._sampling)
+            for one in passes_of(item):
+                self._served.engine.check(prompt_of(one, self._served.format, item, rubric), self._sampling)
         except PromptTooLongError as error:
             _note(session, row.id, str(error))
             return None
-        return _Question(row, item, passes, prompts)
+        return _Question(row, item, rubric)
 
-    def _conclude(
-        self, questions: Sequence[_Question], judge_id: int, kept: dict[str, tuple[int, Reading]], new: set[str]
-    ) -> None:
+    def _conclude(self, questions: Sequence[_Question], judge_id: int) -> None:
         """Write the verdict of every item whose readings are all there."""
         for question in questions:
-            digests = [prompt.digest for prompt in question.prompts]
-            if all(digest in kept for digest in digests):
+            if not question.open():
                 with self._store.write() as session:
-                    self._keep_verdict(session, question, judge_id, [kept[digest] for digest in digests], new)
+                    self._keep_verdict(session, question, judge_id)
 
-    def _keep_verdict(
-        self,
-        session: Session,
-        question: _Question,
-        judge_id: int,
-        readings: Sequence[tuple[int, Reading]],
-        new: set[str],
-    ) -> None:
+    def _keep_verdict(self, session: Session, question: _Question, judge_id: int) -> None:
         row = question.row
         project_row(session, self._order.project_id, hold=True)
         known = judging_queries.latest_verdict(session, row.item_id, row.rubric_version_id, judge_id)
         if known is not None and session.get_one(rows.Verdict, known).status == Status.READ:
             _note(session, row.id, None)
             return
-        verdict = verdict_row(question.item, question.passes, [reading for _id, reading in readings])
+        verdict = verdict_row(question.item, question.readings())
         verdict.item_id, verdict.rubric_version_id, verdict.judge_id = row.item_id, row.rubric_version_id, judge_id
         verdict.created_by_id = self._user_id
-        verdict.seconds = sum(
-            reading.seconds
-            for prompt, (_id, reading) in zip(question.prompts, readings, strict=True)
-            if prompt.digest in new
-        )
+        verdict.seconds = sum(question.kept[one][1].seconds for one in question.new)
         verdict.attempt = 1 + judging_queries.attempts(session, row.item_id, row.rubric_version_id, judge_id)
         verdict.readings = [
-            rows.VerdictReading(reading_id=reading_id, first=one.first, second=one.second)
-            for one, (reading_id, _reading) in zip(question.passes, readings, strict=True)
+            rows.VerdictReading(reading_id=question.kept[one][0], first=one.first, second=one.second)
+            for one in sorted(question.kept, key=lambda one: one.place)
         ]
         session.add(verdict)
         _note(session, row.id, UNPARSED if verdict.status == Status.UNPARSED else None)

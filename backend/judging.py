@@ -14,16 +14,18 @@ from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
+from backend.accounts import Role, may
 from backend.engines.base import FeedbackDelta, ReadingDone
-from backend.errors import SHOWN, CancelledError
-from backend.prompts import Prompt, PromptFormat
-from backend.ranking import Comparison, pair_verdict, ranking_verdict, score_verdict, shares_of
+from backend.errors import SHOWN, CancelledError, NotAllowedError
+from backend.passes import Pass, next_passes, passes_of, prompt_of, verdict_row
+from backend.prompts import Prompt
 from backend.readings import added, certain, judge_row_id, keep_reading, reading_of
 from backend.rubrics import version_for
 from backend.serving import Served, Serving
-from backend.types import Item, Mode, Reading, Rubric, Sampling, Status, letter
+from backend.types import Item, Mode, Reading, Rubric, Sampling
 from db import judging_queries as queries
 from db import models as rows
+from db.blind_queries import blind_project_asking
 from db.session import Store
 
 log = logging.getLogger(__name__)
@@ -39,20 +41,6 @@ class Question:
     item: Item
     rubric: Rubric
     rubric_version_id: int
-
-
-@dataclass(frozen=True)
-class Pass:
-    """One reading to be had: the response at `first` alone, or shown before the one at `second`."""
-
-    first: int
-    second: int | None = None
-
-    @property
-    def label(self) -> str:
-        if self.second is None:
-            return f"Response {letter(self.first)}"
-        return f"{letter(self.first)} shown first, {letter(self.second)} second"
 
 
 @dataclass(frozen=True)
@@ -139,7 +127,13 @@ class Judging:
         self._runs: dict[str, Run] = {}
 
     def start(self, question: Question, sampling: Sampling, user_id: int, *, anew: bool = False) -> Run:
-        """Begin to judge. anew: ask the judge again even where the store knows its answer."""
+        """Begin to judge. anew: ask the judge again even where the store knows its answer.
+
+        Raises NotAllowedError for an annotator who asks about an item that waits blind for their own label.
+        """
+        with self._store.read() as session:
+            if not may(session, user_id, Role.LEAD):
+                _require_not_blind(session, question.item, user_id)
         run = Run(uuid.uuid4().hex, question.item.mode)
         self._forget_old_runs()
         self._runs[run.id] = run
@@ -162,21 +156,13 @@ class Judging:
             del self._runs[run_id]
 
 
-def passes_of(item: Item) -> tuple[Pass, ...]:
-    """One response: its score. Two: both orders. More: every score, and every pair in both orders."""
-    count = len(item.responses)
-    if item.mode is Mode.DIRECT:
-        return (Pass(0),)
-    pairs = tuple(Pass(a, b) for i in range(count) for j in range(i + 1, count) for a, b in ((i, j), (j, i)))
-    if item.mode is Mode.PAIRWISE:
-        return pairs
-    return (*(Pass(position) for position in range(count)), *pairs)
-
-
-def prompt_of(asked: Pass, format: PromptFormat, item: Item, rubric: Rubric) -> Prompt:
-    if asked.second is None:
-        return format.direct(item, rubric, asked.first)
-    return format.pairwise(item, rubric, asked.first, asked.second)
+def _require_not_blind(session: Session, item: Item, user_id: int) -> None:
+    waiting = blind_project_asking(session, item.instruction, user_id)
+    if waiting is not None:
+        raise NotAllowedError(
+            f"This instruction is asked in “{waiting}”, where you label before you see what the judge says. "
+            "Label the item first; then ask."
+        )
 
 
 @dataclass
@@ -212,34 +198,41 @@ class _Worker:
 
     def _judge(self, served: Served) -> tuple[int, bool]:
         """The verdict's id, and whether it was there before."""
-        asked = passes_of(self.question.item)
-        prompts = [prompt_of(one, served.format, self.question.item, self.question.rubric) for one in asked]
-        for prompt in prompts:
-            served.engine.check(prompt, self.sampling)
+        item = self.question.item
+        for one in passes_of(item):
+            served.engine.check(self._prompt(served, one), self.sampling)
         with self.store.write() as session:
             judge_id = judge_row_id(session, served.maker(self.sampling), served.model_version_id)
-            item_id = _item_id(session, self.question.item)
+            item_id = _item_id(session, item)
             version_id = self._version_id(session)
             known = None if self.anew else queries.latest_verdict(session, item_id, version_id, judge_id)
+            if known is not None:
+                queries.keep_asking(session, known, self.user_id)
         if known is not None:
             return known, True
-        reading_ids = self._read_all(served, judge_id, asked, prompts)
-        readings = [state.reading for state in self.run.state.passes if state.reading is not None]
+        reading_ids: list[int] = []
+        while asked := next_passes(item, self._readings()):
+            reading_ids += self._read(served, judge_id, asked)
+        passes = self.run.state.passes
         with self.store.write() as session:
-            verdict = verdict_row(self.question.item, asked, readings)
+            verdict = verdict_row(item, self._readings())
             verdict.item_id, verdict.judge_id, verdict.created_by_id = item_id, judge_id, self.user_id
             verdict.rubric_version_id = self._version_id(session)
-            verdict.seconds = sum(
-                state.reading.seconds for state in self.run.state.passes if state.reading and not state.from_store
-            )
+            verdict.seconds = sum(state.reading.seconds for state in passes if state.reading and not state.from_store)
             verdict.attempt = 1 + queries.attempts(session, item_id, verdict.rubric_version_id, judge_id)
             verdict.readings = [
-                rows.VerdictReading(reading_id=reading_id, first=one.first, second=one.second)
-                for one, reading_id in zip(asked, reading_ids, strict=True)
+                rows.VerdictReading(reading_id=reading_id, first=state.asked.first, second=state.asked.second)
+                for state, reading_id in zip(passes, reading_ids, strict=True)
             ]
             session.add(verdict)
             session.flush()
-            return verdict.id, all(state.from_store for state in self.run.state.passes)
+            return verdict.id, all(state.from_store for state in passes)
+
+    def _prompt(self, served: Served, one: Pass) -> Prompt:
+        return prompt_of(one, served.format, self.question.item, self.question.rubric)
+
+    def _readings(self) -> dict[Pass, Reading]:
+        return {state.asked: state.reading for state in self.run.state.passes if state.reading is not None}
 
     def _version_id(self, session: Session) -> int:
         """The row with the very text that was asked by: the one named may have been edited in place meanwhile."""
@@ -248,33 +241,31 @@ class _Worker:
             version = version_for(session, self.question.rubric, self.user_id)
         return version.id
 
-    def _read_all(self, served: Served, judge_id: int, asked: Sequence[Pass], prompts: Sequence[Prompt]) -> list[int]:
-        """Every pass's reading id, in order: from the store where it has them, else from the engine."""
+    def _read(self, served: Served, judge_id: int, asked: Sequence[Pass]) -> list[int]:
+        """Each pass's reading id, in order: from the store where it has them, else from the engine."""
+        prompts = [self._prompt(served, one) for one in asked]
         digests = [prompt.digest for prompt in prompts]
         with self.store.read() as session:
             stored = {} if self.anew else queries.latest_readings(session, judge_id, digests)
         ids = {index: stored[digest].id for index, digest in enumerate(digests) if digest in stored}
-        self.run.update(
-            RunState(
-                RunPhase.JUDGING,
-                "",
-                tuple(
-                    _from_store(one, stored[digest]) if digest in stored else PassState(one)
-                    for one, digest in zip(asked, digests, strict=True)
-                ),
-            )
+        before = self.run.state.passes
+        known = tuple(
+            _from_store(one, stored[digest]) if digest in stored else PassState(one)
+            for one, digest in zip(asked, digests, strict=True)
         )
+        self.run.update(RunState(RunPhase.JUDGING, "", (*before, *known)))
         open_passes = [index for index in range(len(asked)) if index not in ids]
         wanted = [prompts[index] for index in open_passes]
         for event in served.engine.read(wanted, self.sampling, self.run.cancel) if wanted else ():
             index = open_passes[event.index]
-            state = self.run.state.passes[index]
+            place = len(before) + index
+            state = self.run.state.passes[place]
             match event:
                 case FeedbackDelta(text=text):
-                    self.run.update_pass(index, replace(state, text=state.text + text))
+                    self.run.update_pass(place, replace(state, text=state.text + text))
                 case ReadingDone(reading=reading):
                     ids[index] = self._keep(judge_id, digests[index], reading)
-                    self.run.update_pass(index, replace(state, text=reading.feedback, reading=reading))
+                    self.run.update_pass(place, replace(state, text=reading.feedback, reading=reading))
         return [ids[index] for index in range(len(asked))]
 
     def _keep(self, judge_id: int, prompt_digest: str, reading: Reading) -> int:
@@ -285,42 +276,6 @@ class _Worker:
 def _from_store(asked: Pass, row: rows.Reading) -> PassState:
     reading = reading_of(row)
     return PassState(asked, reading.feedback, reading, from_store=True)
-
-
-def verdict_row(item: Item, asked: Sequence[Pass], readings: Sequence[Reading]) -> rows.Verdict:
-    """The verdict that the readings make; unparsed, with nothing made up, where one of them has no result."""
-    verdict = rows.Verdict(mode=item.mode, status=Status.READ)
-    given = [shares_of(reading.results, reading.probabilities, reading.parsed) for reading in readings]
-    by_pass = {one: shares for one, shares in zip(asked, given, strict=True) if shares is not None}
-    if len(by_pass) < len(asked):
-        verdict.status = Status.UNPARSED
-        return verdict
-    distributions = all(reading.probabilities is not None for reading in readings)
-    match item.mode:
-        case Mode.DIRECT:
-            score = score_verdict(by_pass[Pass(0)])
-            verdict.score = score.score
-            if distributions:
-                verdict.expected_score, verdict.confidence = score.expected, score.confidence
-        case Mode.PAIRWISE:
-            pair = pair_verdict(by_pass[Pass(0, 1)][0], by_pass[Pass(1, 0)][1])
-            verdict.winner, verdict.order_sensitive, verdict.tie_margin = pair.winner, pair.order_sensitive, pair.margin
-            if distributions:
-                verdict.p_a, verdict.confidence = pair.p_a, pair.confidence
-                verdict.p_a_first, verdict.p_a_second = pair.p_a_first, pair.p_a_second
-        case Mode.RANKING:
-            comparisons = [
-                Comparison(one.first, one.second, p[0]) for one, p in by_pass.items() if one.second is not None
-            ]
-            scores = [score_verdict(by_pass[Pass(position)]).expected for position in range(len(item.responses))]
-            ranking = ranking_verdict(comparisons, scores)
-            verdict.order_sensitive = ranking.sensitive_pairs > 0
-            verdict.ranking = {
-                "ranked": [vars(ranked) for ranked in ranking.ranked],
-                "pairs": ranking.pairs,
-                "sensitive_pairs": ranking.sensitive_pairs,
-            }
-    return verdict
 
 
 def _item_id(session: Session, item: Item) -> int:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from backend.engines.base import ReadingDone
 from backend.errors import SHOWN, CancelledError, ConflictError, EngineError, InvalidInputError, NotReadyError
-from backend.judging import passes_of, prompt_of
 from backend.live_alpha import LiveAlpha
 from backend.loading import require_files
 from backend.memory import available_bytes
 from backend.model_views import ModelView
 from backend.models import weight_files
+from backend.passes import passes_of, prompt_of
 from backend.ranking import pair_verdict, score_verdict
 from backend.registry import Registry
 from backend.serving import SPARE_BYTES, WEIGHT_BYTES, Serving

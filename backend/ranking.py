@@ -61,10 +61,10 @@ def pair_verdict(p_shown_first: float, p_shown_second: float, *, margin: float =
 
 
 def ranking_verdict(comparisons: Sequence[Comparison], expected_scores: Sequence[float | None]) -> RankingVerdict:
-    """Rank the responses from all their pairs, each judged in both orders.
+    """Rank the responses from their pairs, each judged in both orders: all pairs, or those of `tournament.py`.
 
     Strengths are Bradley and Terry's (Biometrika 39, 1952), by evalica: a reading with probability p is
-    p of a win for one side and 1 - p for the other; every pair also has PRIOR_TIES of a tie. On the log
+    p of a win for one side and 1 - p for the other; every such pair also has PRIOR_TIES of a tie. On the log
     scale, mean 0. Intervals: the 2.5th and 97.5th percentile over SIMULATIONS tournaments in which every
     reading is one vote, drawn from its own probability (a parametric bootstrap, with a fixed seed).
     """
@@ -72,9 +72,9 @@ def ranking_verdict(comparisons: Sequence[Comparison], expected_scores: Sequence
 
     count = len(expected_scores)
     weights = [comparison.p_first for comparison in comparisons]
-    strengths = _strengths(comparisons, weights, count)
+    strengths = strengths_of(comparisons, weights, count)
     votes = np.random.default_rng(0).random((SIMULATIONS, len(comparisons))) < weights
-    simulated = np.array([_strengths(comparisons, vote.astype(float).tolist(), count) for vote in votes])
+    simulated = np.array([strengths_of(comparisons, vote.astype(float).tolist(), count) for vote in votes])
     low, high = np.percentile(simulated, [2.5, 97.5], axis=0)
     order = tuple(sorted(range(count), key=lambda position: (-round(strengths[position], 9), position)))
     ranked = tuple(
@@ -97,11 +97,15 @@ def _pair_verdicts(comparisons: Sequence[Comparison]) -> list[PairVerdict]:
     return [pair_verdict(p, 1 - shown[second, first]) for (first, second), p in shown.items() if first < second]
 
 
-def _strengths(comparisons: Sequence[Comparison], p_first: Sequence[float], count: int) -> list[float]:
+def strengths_of(comparisons: Sequence[Comparison], p_first: Sequence[float], count: int) -> list[float]:
+    """Bradley-Terry strengths of `count` responses, log scale, mean 0, from readings with these probabilities.
+
+    The pairs that were judged must hang together: each response linked to each other one by some chain of them.
+    """
     import numpy as np
     from evalica import Winner, bradley_terry
 
-    pairs = [(i, j) for i in range(count) for j in range(i + 1, count)]
+    pairs = sorted({(min(one.first, one.second), max(one.first, one.second)) for one in comparisons})
     firsts = [comparison.first for comparison in comparisons]
     seconds = [comparison.second for comparison in comparisons]
     result = bradley_terry(

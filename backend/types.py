@@ -10,7 +10,8 @@ from backend.errors import InvalidInputError
 
 SCORES: tuple[str, ...] = ("1", "2", "3", "4", "5")
 SIDES: tuple[str, ...] = ("A", "B")
-MAX_RESPONSES = 8
+MAX_RESPONSES = 32
+LETTERS = 26
 MAX_CHARACTERS = 4_000_000
 """Longest text of one field. Far above any model's context; guards memory, not meaning."""
 
@@ -80,7 +81,7 @@ class Rubric:
 
 @dataclass(frozen=True)
 class Item:
-    """An instruction, one to eight responses, and an optional reference answer."""
+    """An instruction, one to MAX_RESPONSES responses, and an optional reference answer."""
 
     instruction: str
     responses: tuple[str, ...]
@@ -114,8 +115,9 @@ class Item:
 
 
 def letter(position: int) -> str:
-    """The name of a response by its position from 0: A, B, C ... as people read it."""
-    return chr(ord("A") + position)
+    """The name of a response by its position from 0, as people read it: A, B ... Z, AA, AB ..."""
+    more, last = divmod(position, LETTERS)
+    return (letter(more - 1) if more else "") + chr(ord("A") + last)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from db.session import Store
 
 
 class FastEngine:
-    """too_long, unreadable: words in a prompt that make it so. seconds: for each prompt."""
+    """too_long, unreadable: words in a prompt that make it so. seconds: for each prompt. then: done after so many."""
 
     info = EngineInfo("fast", "1", "cpu", "float32", 1000)
 
@@ -25,6 +25,7 @@ class FastEngine:
         self.asked: list[Prompt] = []
         self.too_long = "TOO LONG"
         self.unreadable = "UNREADABLE"
+        self.after, self.then = 0, lambda: None
 
     def render(self, prompt: Prompt) -> str:
         return prompt.user
@@ -40,6 +41,8 @@ class FastEngine:
                 raise CancelledError("Stopped.")
             time.sleep(self.seconds)
             self.asked.append(prompt)
+            if len(self.asked) == self.after:
+                self.then()
             yield FeedbackDelta(index, "Because.")
             unreadable = bool(self.unreadable) and self.unreadable in prompt.user
             number = int(prompt.digest[:8], 16) % len(prompt.results)

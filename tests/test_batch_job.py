@@ -77,6 +77,28 @@ def test_what_failed_is_named_and_tried_again_alone(bench: ProjectBench) -> None
     assert len(engine.asked) == asked + 2
 
 
+def test_rankings_of_many_responses_go_on_from_the_round_where_they_were(bench: ProjectBench) -> None:
+    """Asked in rounds; stopped in the middle and begun again, nothing is asked twice."""
+    engine = FastEngine()
+    judging = BatchJudging(bench.store, fast_serving(bench.store, bench.folder, engine))
+    view = bench.project(mode=Mode.RANKING)
+    many = [{"instruction": f"Question {n}?", "responses": [f"{n}, number {k}" for k in range(9)]} for n in range(3)]
+    bench.importing.run(str(bench.file(many)), view.id, bench.lead)
+    cancel = threading.Event()
+    engine.after, engine.then = 40, cancel.set
+    with pytest.raises(CancelledError):
+        judging.run(BatchOrder(view.id, Sampling()), bench.lead, quiet, cancel)
+    assert 40 <= count(bench.store, Reading) == len(engine.asked) < 3 * (9 + 72)
+    result = run(bench, judging, view)
+    assert (result.judged, result.failed) == (3, 0)
+    digests = [prompt.digest for prompt in engine.asked]
+    assert len(digests) == len(set(digests)) == count(bench.store, Reading)
+    with bench.store.read() as session:
+        for verdict in session.scalars(select(Verdict)):
+            assert len(verdict.readings) == 9 + 2 * verdict.ranking["pairs"]
+            assert verdict.ranking["pairs"] < 36
+
+
 def test_a_person_goes_ahead_of_the_batch(bench: ProjectBench) -> None:
     engine = FastEngine(seconds=0.05)
     serving = fast_serving(bench.store, bench.folder, engine)

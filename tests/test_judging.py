@@ -12,8 +12,9 @@ from sqlalchemy import func, select
 from backend.engines.base import EngineEvent, EngineInfo, FeedbackDelta, ReadingDone
 from backend.engines.transformers import TransformersEngine
 from backend.errors import EngineError
-from backend.judging import Judging, Pass, Question, Run, RunPhase, RunState, passes_of
+from backend.judging import Judging, Question, Run, RunPhase, RunState
 from backend.models import ModelFiles
+from backend.passes import Pass, passes_of
 from backend.prompts import AssayFormat, Prompt
 from backend.ranking import pair_verdict
 from backend.registry import Registry
@@ -150,9 +151,18 @@ def test_a_judge_that_likes_the_first_place_is_called_order_sensitive(
     assert verdict.winner == "tie"
 
 
-def test_eight_responses_take_sixty_four_readings() -> None:
-    passes = passes_of(Item("Say hello.", tuple(str(n) for n in range(8))))
-    assert len(passes) == len(set(passes)) == 8 + 56
+def test_many_responses_are_ranked_from_some_of_their_pairs(
+    store: Store, owner_id: int, engine: TransformersEngine, question: Callable[[Item], Question]
+) -> None:
+    item = Item("Say hello.", tuple(f"Hello, number {n}!" for n in range(9)))
+    assert len(passes_of(item)) == 9 + 72
+    judging = Judging(store, serving_of(store, engine))
+    verdict = verdict_of(store, judging.start(question(item), SHORT, owner_id))
+    assert {response["position"] for response in verdict.ranking["ranked"]} == set(range(9))
+    assert len(verdict.readings) == 9 + 2 * verdict.ranking["pairs"]
+    assert 9 <= verdict.ranking["pairs"] < 36
+    again = judging.start(question(item), SHORT, owner_id, anew=True)
+    assert verdict_of(store, again).ranking == verdict.ranking
 
 
 def test_the_same_question_is_answered_from_the_store(

@@ -8,9 +8,10 @@ import gradio as gr
 from gradio.components import Component
 
 from backend.errors import InvalidInputError, NotReadyError
-from backend.judging import Question, Run, RunPhase, passes_of, prompt_of
+from backend.judging import Question, Run, RunPhase
+from backend.passes import passes_of, prompt_of
 from backend.serving import Phase
-from backend.types import MAX_RESPONSES, SCORES, Item, Rubric, Sampling, letter
+from backend.types import SCORES, Item, Rubric, Sampling, letter
 from ui import charts, progress, render
 from ui.draft import keep_draft, restore_draft
 from ui.examples import EXAMPLES, Example
@@ -18,6 +19,8 @@ from ui.labels import LabelPanel
 from ui.services import Services
 from ui.shell import shown
 
+BOXES = 8
+"""Responses that the page takes; an item of a project may have more."""
 DRAFT = "assay.judge.1"
 BUSY_SECONDS, IDLE_SECONDS = 1.0, 10.0
 """How often the page looks how far the judge is; an admin may put another one into service at any time."""
@@ -78,7 +81,7 @@ class _JudgePage:
             label="Instruction", lines=3, max_lines=14, placeholder="What the responses were asked to do."
         )
         self.responses, self.groups, self.tools = [], [], []
-        for position in range(MAX_RESPONSES):
+        for position in range(BOXES):
             with gr.Group(visible=position == 0, elem_classes="assay-response") as group:
                 self.responses.append(
                     gr.Textbox(
@@ -243,7 +246,7 @@ class _JudgePage:
 
     def _frame(self, count: int) -> Update:
         """Show `count` response boxes, whatever they hold."""
-        updates: Update = {self.count: count, self.add: gr.update(interactive=count < MAX_RESPONSES)}
+        updates: Update = {self.count: count, self.add: gr.update(interactive=count < BOXES)}
         for position, (box, group) in enumerate(zip(self.responses, self.groups, strict=True)):
             updates[box] = gr.update(label="Response" if count == 1 else f"Response {letter(position)}")
             updates[group] = gr.update(visible=position < count)
@@ -255,7 +258,7 @@ class _JudgePage:
 
     def _filler(self, example: Example) -> Any:
         def fill() -> Update:
-            texts = [*example.responses, *[""] * (MAX_RESPONSES - len(example.responses))]
+            texts = [*example.responses, *[""] * (BOXES - len(example.responses))]
             named = {view.name: view.id for view in self._services.library.search()}
             return {
                 **self._shape(texts, len(example.responses)),
@@ -363,7 +366,7 @@ class _JudgePage:
     @shown
     def _arrive(self, data: Mapping[Component, Any]) -> Update:
         """After a refresh: as many boxes as there were. What a fast person has opened or filled by now stays."""
-        count = min(max(_number(data[self.count]) or 1, 1), MAX_RESPONSES)
+        count = min(max(_number(data[self.count]) or 1, 1), BOXES)
         updates: Update = {self.reference_box: gr.update(open=True) if data[self.reference] else gr.update()}
         return updates if count == 1 else {**self._frame(count), **updates}
 
