@@ -7,19 +7,25 @@ backend.measuring: a run that was stopped or killed asks only what is missing.
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from backend.bench_table import BenchCell, BenchResult, BenchRow, BenchSet
+from backend.benchmarks.getting import Got, Hub, get_set
+from backend.benchmarks.labelled import LabelledSet, Labeller
+from backend.benchmarks.licences import restrictions
 from backend.benchmarks.metrics import PairOutcome, ScoreOutcome
-from backend.benchmarks.published import PAPER_SETS
 from backend.benchmarks.robustness import Robustness, Variant, compare, swapped, variant_of, variants
-from backend.benchmarks.rows import LabelledSet, WantedSet, open_set, sets_in
+from backend.benchmarks.rows import OWN, WantedSet, open_set, sets_in
+from backend.benchmarks.sets.catalogue import PAPER_SETS, published_set
 from backend.errors import InvalidInputError
 from backend.jobs import JobContext
 from backend.measuring import VERDICT_ONLY, Measured, measure
+from backend.model_views import DIGITS
 from backend.serving import Report, Served
 from backend.types import Mode, Sampling
+from db import measuring_queries as queries
 from db.session import Store
 
 Load = Callable[[str, Report], Served]
@@ -62,12 +68,21 @@ def read_bench(document: Mapping[str, Any]) -> BenchSpec:
 
 @dataclass(frozen=True)
 class SetState:
-    """A set that is known. size: its rows; None where it is not in the data folder. licence: empty then too."""
+    """A set that is known.
+
+    size: its rows; None where it is not in the data folder. forbids: what its licence forbids, in words. labels: whose
+    they are, of a published set. source: where its rows come from, where they say so. cure: how to get a set that is
+    not there.
+    """
 
     name: str
     mode: Mode
     size: int | None
     licence: str
+    forbids: str
+    labels: str = ""
+    source: str = ""
+    cure: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,12 +118,27 @@ class Bench:
 
     def sets(self) -> tuple[SetState, ...]:
         """What is in the data folder, and the paper's sets that are not. Raises InvalidInputError for a broken file."""
+        labels = {one.name: one.labels for one in PAPER_SETS}
         known = {}
         for place in sets_in(self._data_folder):
             labelled = open_set(WantedSet(name=place.name), self._data_folder, self._store)
-            known[place.name] = SetState(place.name, place.mode, labelled.size, labelled.licence)
-        lacking = [SetState(name, _mode_of(name), None, "") for name in PAPER_SETS if name not in known]
+            known[place.name] = SetState(
+                place.name, place.mode, labelled.size, labelled.licence, restrictions(labelled.licence),
+                labels.get(place.name, ""), labelled.source,
+            )  # fmt: skip
+        lacking = [
+            SetState(one.name, one.mode, None, one.licence, restrictions(one.licence), one.labels, cure=one.cure)
+            for one in PAPER_SETS
+            if one.name not in known
+        ]
         return (*known.values(), *lacking)
+
+    def get_set(self, name: str, *, place: str | None = None, replace: bool = False, hub: Hub | None = None) -> Got:
+        """One of the paper's sets into the data folder: from the hub, or from a file in its published form.
+
+        Raises NotFoundError, and as backend.benchmarks.getting.get_set.
+        """
+        return get_set(published_set(name), self._data_folder, place=place, replace=replace, hub=hub)
 
     def run(self, spec: BenchSpec, report: Report, cancel: threading.Event) -> BenchResult:
         """Every judge on every set. All sets are opened before a judge is loaded.
@@ -117,10 +147,14 @@ class Bench:
         CancelledError; what was read by then is kept and not read again.
         """
         opened = [open_set(wanted, self._data_folder, self._store) for wanted in spec.sets]
+        with self._store.read() as session:
+            earlier = queries.measured_sets(session)
         measured = [self._measure(judge, opened, spec.sampling, report, cancel) for judge in spec.judges]
         first = measured[0][1]
         return BenchResult(
-            sets=tuple(_described(wanted, labelled) for wanted, labelled in zip(spec.sets, opened, strict=True)),
+            sets=tuple(
+                _described(wanted, labelled, earlier) for wanted, labelled in zip(spec.sets, opened, strict=True)
+            ),
             rows=tuple(
                 BenchRow(
                     judge=judge,
@@ -195,12 +229,8 @@ class Bench:
             served.engine.close()
 
 
-def _mode_of(name: str) -> Mode:
-    """By the name of one of the paper's sets, which begins with its mode."""
-    return Mode(name.partition("/")[2].partition("_")[0])
-
-
-def _described(wanted: WantedSet, labelled: LabelledSet) -> BenchSet:
+def _described(wanted: WantedSet, labelled: LabelledSet, earlier: Sequence[tuple[str, str, datetime]]) -> BenchSet:
+    """earlier: sets as they were measured before this run: name, digest, and when."""
     return BenchSet(
         name=wanted.name,
         shown=labelled.name,
@@ -208,7 +238,29 @@ def _described(wanted: WantedSet, labelled: LabelledSet) -> BenchSet:
         mode=labelled.mode,
         size=labelled.size,
         licence=labelled.licence,
-        whole=labelled.name == wanted.name,
+        whole=labelled.name == wanted.whole_name,
+        labelled_by=_labellers(labelled),
+        changed=_changed(labelled, earlier),
+    )
+
+
+def _labellers(labelled: LabelledSet) -> Labeller | None:
+    """Who gave all of its labels; None where some are people's and some GPT-4's."""
+    given = {row.labelled_by for row in labelled.rows}
+    return given.pop() if len(given) == 1 else None
+
+
+def _changed(labelled: LabelledSet, earlier: Sequence[tuple[str, str, datetime]]) -> str:
+    """That a set of the data folder was another when it was measured last; empty where it was not, or never was."""
+    if labelled.name.startswith(f"{OWN}/"):
+        return ""
+    before = [(digest, when) for name, digest, when in earlier if name == labelled.name]
+    if not before or any(digest == labelled.digest for digest, _ in before):
+        return ""
+    digest, when = before[0]
+    return (
+        f"{labelled.name} has changed since {when:%Y-%m-%d}, when it was measured last: its rows or labels were others "
+        f"then (digest {digest[:DIGITS]}, now {labelled.digest[:DIGITS]}). Figures of then are of another set."
     )
 
 

@@ -11,8 +11,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from backend.benchmarks.labelled import Labeller
+from backend.benchmarks.licences import restrictions
 from backend.benchmarks.metrics import Estimate, Metric
-from backend.benchmarks.published import PUBLISHED, SOURCE
+from backend.benchmarks.published import DIRECT_PLACES, PUBLISHED, SOURCE, Place, Reference
 from backend.model_views import DIGITS
 from backend.sweep_results import HEADLINE
 from backend.types import Mode
@@ -31,7 +33,11 @@ class _Value(BaseModel):
 
 
 class BenchSet(_Value):
-    """A set of the run. name: as it was asked for. shown: how many of how many rows too. whole: all its rows."""
+    """A set of the run. name: as it was asked for. shown: how many of how many rows too. whole: all its rows.
+
+    changed: that it was another when it was measured before; empty where it was not. labelled_by: who gave all of its
+    labels; None where that is not one kind of labeller, or not known.
+    """
 
     name: str
     shown: str
@@ -40,6 +46,14 @@ class BenchSet(_Value):
     size: int
     licence: str
     whole: bool
+    changed: str = ""
+    labelled_by: Labeller | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where a published figure of it stands: pairs have people's labels there, scores GPT-4's if nothing says."""
+        people = self.labelled_by == "people" or (self.labelled_by is None and self.mode is Mode.PAIRWISE)
+        return self.name, Reference.PEOPLE if people else Reference.GPT4
 
 
 class BenchCell(_Value):
@@ -82,8 +96,9 @@ class BenchResult(_Value):
         )
 
     def tables(self) -> tuple["Table", ...]:
-        """One a mode that the run has sets of."""
-        return tuple(table for mode in Mode if (table := _table(self, mode)) is not None)
+        """One a mode that the run has sets of, and what the paper has of them with other reference judges."""
+        made = (*(_table(self, mode) for mode in Mode), _references(self))
+        return tuple(table for table in made if table is not None)
 
 
 @dataclass(frozen=True)
@@ -212,9 +227,9 @@ def _table(result: BenchResult, mode: Mode) -> Table | None:
         Line("chance", "baseline", tuple(f"{CHANCE[mode]:.3f}" for _ in places)),
     ]  # fmt: skip
     published = [
-        Line(one.judge, "published", tuple(_published(one.figures, set_) for set_ in sets))
+        Line(one.judge, "published", tuple(_figure(one.figures, set_.place) for set_ in sets))
         for one in PUBLISHED
-        if any(set_.name in one.figures for set_ in sets)
+        if any(set_.place in one.figures for set_ in sets)
     ]
     return Table(
         TITLES[mode],
@@ -224,8 +239,30 @@ def _table(result: BenchResult, mode: Mode) -> Table | None:
     )
 
 
-def _published(figures: Mapping[str, float], one: BenchSet) -> str:
-    return f"{figures[one.name]:.3f}" if one.name in figures else ""
+def _figure(figures: Mapping[Place, float], place: Place) -> str:
+    return f"{figures[place]:.3f}" if place in figures else ""
+
+
+def _references(result: BenchResult) -> Table | None:
+    """What the paper has of the run's direct sets with every reference judge; None where it has nothing."""
+    names = {one.name for one in result.sets}
+    places = [place for place in DIRECT_PLACES if place[0] in names]
+    if not places:
+        return None
+    lines = tuple(
+        Line(
+            one.judge,
+            "published",
+            tuple(f"{one.figures[place]:.3f}" if place in one.figures else "" for place in places),
+        )
+        for one in PUBLISHED
+    )
+    return Table(
+        "Published: Pearson with each reference judge",
+        tuple(f"{name}, {reference}" for name, reference in places),
+        lines,
+        (f"Of whole sets: {SOURCE}.",),
+    )
 
 
 def _notes(result: BenchResult, places: Sequence[int], published: Sequence[Line]) -> tuple[str, ...]:
@@ -234,6 +271,10 @@ def _notes(result: BenchResult, places: Sequence[int], published: Sequence[Line]
         notes.append(f"Published, of whole sets: {SOURCE}.")
     for index in places:
         one = result.sets[index]
+        if one.changed:
+            notes.append(one.changed)
+        if forbids := restrictions(one.licence):
+            notes.append(f"{one.name}: {one.licence}: {forbids}.")
         if not one.whole:
             notes.append(f"{one.shown} is a seeded, stratified subset; published figures are of the whole set.")
         notes += [

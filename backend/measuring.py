@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from backend.benchmarks.labelled import LabelledRow, LabelledSet, LeftOut
 from backend.benchmarks.metrics import (
     Estimate,
     Metric,
@@ -20,7 +21,6 @@ from backend.benchmarks.metrics import (
     estimates,
     paired_difference,
 )
-from backend.benchmarks.rows import LabelledRow, LabelledSet, LeftOut
 from backend.engines.base import ReadingDone
 from backend.errors import CancelledError, NotFoundError, PromptTooLongError
 from backend.formats import prompt_format

@@ -41,17 +41,20 @@ def raw_rows(place: str) -> Iterator[RawRow]:
     place: a file of one of SUFFIXES, a pattern such as "folder/name*.jsonl.gz", or "organisation/name".
     Raises InvalidInputError for a place or a file that can't be read at all, DataFetchError for the hub.
     """
-    if _is_on_hub(place):
+    if is_on_hub(place):
         yield from hub_rows(place)
         return
     for path in _files(place):
         yield from _file_rows(path)
 
 
-def hub_rows(name: str) -> Iterator[RawRow]:
-    """The rows of a data set on the model hub, or of a folder in its layout: its split "train", or its only one.
+def hub_rows(
+    name: str, *, configuration: str | None = None, split: str | None = None, revision: str | None = None
+) -> Iterator[RawRow]:
+    """The rows of a data set on the model hub, or of a folder in its layout.
 
-    Raises DataFetchError if it can't be had, InvalidInputError if it has several splits and none is "train".
+    split: None takes "train", or the only one there is. Raises DataFetchError if it can't be had, InvalidInputError if
+    it has not that split, or several and none is "train".
     """
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError
@@ -65,25 +68,44 @@ def hub_rows(name: str) -> Iterator[RawRow]:
             "Run `pip install datasets`, or download the files and name them instead."
         ) from error
     try:
-        splits = load_dataset(name)
+        splits = load_dataset(name, configuration, revision=revision)
     except (DatasetsError, HfHubHTTPError, httpx2.HTTPError, OSError, ValueError, RuntimeError) as error:
-        raise DataFetchError(
-            f"The data set {name} could not be had from the hub: {_first_line(error)}. Check its name and the "
-            "network; for a gated one accept its terms and run `hf auth login`; or download its files and name them."
-        ) from error
-    split = "train" if "train" in splits else next(iter(splits))
-    if len(splits) > 1 and split != "train":
+        raise DataFetchError(_not_had(name, error)) from error
+    wanted = split or ("train" if "train" in splits or len(splits) > 1 else next(iter(splits)))
+    if wanted not in splits:
         raise InvalidInputError(
-            f"The data set {name} has the splits {', '.join(splits)} and none is named train. "
+            f"The data set {name} has the splits {', '.join(splits)} and none is named {wanted}. "
             "Download the file of the one you want and name it."
         )
-    for number, row in enumerate(splits[split], start=1):
-        yield RawRow(f"{name}, row {number:,}", row)
+    part = f"{name}, {configuration}" if configuration else name
+    for number, row in enumerate(splits[wanted], start=1):
+        yield RawRow(f"{part}, row {number:,}", row)
 
 
-def _is_on_hub(place: str) -> bool:
+def hub_revision(name: str) -> str:
+    """The commit (40 hex digits) that a data set on the hub is at now. Raises DataFetchError."""
+    import httpx2
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        revision = HfApi().dataset_info(name).sha
+    except (HfHubHTTPError, httpx2.HTTPError, OSError, ValueError) as error:
+        raise DataFetchError(_not_had(name, error)) from error
+    return str(revision)
+
+
+def is_on_hub(place: str) -> bool:
+    """Whether this names a data set on the hub and no file or pattern."""
     is_file = place.endswith(SUFFIXES) or Path(place).exists()
     return not is_file and _HUB_NAME.fullmatch(place) is not None
+
+
+def _not_had(name: str, error: Exception) -> str:
+    return (
+        f"The data set {name} could not be had from the hub: {_first_line(error)}. Check its name and the network; for "
+        "a gated one accept its terms and run `hf auth login`; or download its files and name them."
+    )
 
 
 def _files(place: str) -> list[Path]:

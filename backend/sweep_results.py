@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from backend.benchmarks.labelled import LabelledSet
 from backend.benchmarks.metrics import Estimate, Metric
-from backend.benchmarks.rows import LabelledSet
 from backend.measuring import Measured
 from backend.sweep_spec import PlannedPoint, Role
 from backend.types import Mode

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from backend.benchmarks.rows import LabelledSet, open_set
+from backend.benchmarks.labelled import LabelledSet
+from backend.benchmarks.rows import open_set
 from backend.errors import ConflictError
 from backend.jobs import JobContext
 from backend.live_alpha import ENDS_AT_EXPERTS, LiveAlpha, at_alpha, ends_are_experts, live_digest

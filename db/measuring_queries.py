@@ -1,9 +1,10 @@
 """What measuring looks up: what a judge has read of a set's prompts, and its measurements."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db.models import Judge, Measurement, ModelVersion, Reading
@@ -37,6 +38,15 @@ def measurements(session: Session, judge_id: int, set_digest: str) -> Sequence[M
     """The judge's figures on a set, in the order in which they were stored; empty if it was not measured on it."""
     wanted = (Measurement.judge_id == judge_id, Measurement.set_digest == set_digest)
     return session.scalars(select(Measurement).where(*wanted).order_by(Measurement.id)).all()
+
+
+def measured_sets(session: Session) -> list[tuple[str, str, datetime]]:
+    """Every set that was ever measured on, as it was then: its name, its digest, and when it was measured last."""
+    last = func.max(Measurement.created_at)
+    query = select(Measurement.set_name, Measurement.set_digest, last).group_by(
+        Measurement.set_name, Measurement.set_digest
+    )
+    return [(name, digest, when) for name, digest, when in session.execute(query.order_by(last.desc()))]
 
 
 def verdict_only_judges(session: Session, model_digest: str, dtype: str | None) -> list[tuple[int, int]]:

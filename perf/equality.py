@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backend.benchmarks.rows import load_set, subset
+from backend.benchmarks.labelled import subset
+from backend.benchmarks.rows import load_set
 from backend.engines.base import Engine, ReadingDone
 from backend.prompts import AssayFormat
 from backend.types import Sampling

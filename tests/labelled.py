@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from backend.benchmarks.rows import LabelledRow, LabelledSet
+from backend.benchmarks.labelled import LabelledRow, LabelledSet
 from backend.engines.base import EngineEvent, EngineInfo, ReadingDone
 from backend.errors import CancelledError, EngineError, PromptTooLongError
 from backend.models import ModelFiles

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -17,8 +18,9 @@ from typer.testing import CliRunner
 from backend.bench import Bench, BenchSpec, read_bench
 from backend.bench_table import BenchResult, as_csv, as_latex, as_markdown, as_text
 from backend.benchmarks.metrics import Metric
-from backend.benchmarks.published import MT_BENCH, PAPER_SETS, PUBLISHED, VICUNA
+from backend.benchmarks.published import FLASK, MT_BENCH, PUBLISHED, VICUNA, Reference
 from backend.benchmarks.rows import wanted_set
+from backend.benchmarks.sets.catalogue import PAPER_SETS
 from backend.config import Settings, read_settings
 from backend.errors import InvalidInputError, NotFoundError
 from backend.loading import JudgeLoader
@@ -27,6 +29,7 @@ from backend.types import Sampling
 from db.session import Store
 from tests.experts import Family, make_family
 from tests.labelled import direct_row, pairwise_row, write_rows, write_sets
+from tests.published_rows import as_list, scored
 from ui.commands.bench import commands
 
 ROWS = 10
@@ -63,6 +66,10 @@ def bench(home: Path) -> Iterator[Bench]:
 
 def spec(*judges: Path | str, sets: tuple[str, ...] = ("dev/direct_kind", "dev/pairwise_kind")) -> BenchSpec:
     return BenchSpec(tuple(map(str, judges)), tuple(map(wanted_set, sets)))
+
+
+def gpt4_row(number: int) -> dict[str, Any]:
+    return direct_row(number, human_score=None, gpt4_score=float(1 + number % 5))
 
 
 def quiet(message: str, fraction: float | None) -> None:
@@ -122,27 +129,55 @@ def test_rows_that_cannot_be_read_are_counted_and_listed(bench: Bench, home: Pat
 def test_published_rows_stand_beside_ours_only_where_they_were_published(
     bench: Bench, home: Path, family: Family
 ) -> None:
-    write_rows(home / "data" / f"{VICUNA}.jsonl.gz", [direct_row(n) for n in range(8)])
+    write_rows(home / "data" / f"{VICUNA}.jsonl.gz", [gpt4_row(n) for n in range(8)])
     result = bench.run(spec(family.direct, sets=(f"{VICUNA}:5", "dev/direct_kind")), quiet, threading.Event())
-    (table,) = result.tables()
+    table, references = result.tables()
     published = {line.name: line.texts for line in table.lines if line.kind == "published"}
     assert published["Prometheus-2-7B"] == ("0.642", "")
-    assert set(published) == {one.judge for one in PUBLISHED if VICUNA in one.figures}
+    assert set(published) == {one.judge for one in PUBLISHED if (VICUNA, Reference.GPT4) in one.figures}
+    assert references.columns == (f"{VICUNA}, GPT-4", f"{VICUNA}, Claude-3-Opus")
+    by_name = {line.name: line.texts for line in references.lines}
+    assert by_name["Prometheus-2-8x7B"] == ("0.685", "0.635")
+    assert by_name["GPT-4-1106"] == ("", "0.694")
     assert any("subset" in note for note in table.notes)
     assert [line.name for line in table.lines if line.kind == "baseline"] == ["the longer response", "chance"]
 
 
 def test_every_form_holds_every_figure(bench: Bench, home: Path, family: Family) -> None:
-    write_rows(home / "data" / f"{VICUNA}.jsonl.gz", [direct_row(n) for n in range(8)])
+    write_rows(home / "data" / f"{VICUNA}.jsonl.gz", [gpt4_row(n) for n in range(8)])
     result = bench.run(spec(family.direct, sets=(VICUNA, "dev/pairwise_kind")), quiet, threading.Event())
     tables = result.tables()
-    assert [len(table.columns) for table in tables] == [1, 1]
+    assert [len(table.columns) for table in tables] == [1, 1, 2]
     figures = [text for table in tables for line in table.lines for text in line.texts]
     assert [row["figure"] for row in csv.DictReader(io.StringIO(as_csv(tables)))] == figures
     for printed in (as_text(tables), as_markdown(tables), as_latex(tables)):
         assert all(text in printed for text in figures)
     assert "*Prometheus-2-7B*" in as_markdown(tables)
     assert r"pairwise\_kind" in as_latex(tables)
+
+
+def test_a_set_with_two_labellers_is_compared_with_each(bench: Bench, home: Path, family: Family) -> None:
+    both = [direct_row(n, gpt4_score=float(5 - n % 4), license="CC-BY-NC-4.0") for n in range(8)]
+    write_rows(home / "data" / f"{FLASK}.jsonl.gz", both)
+    result = bench.run(spec(family.direct, sets=(f"{FLASK}@people", f"{FLASK}@gpt4")), quiet, threading.Event())
+    table = result.tables()[0]
+    assert table.columns == (f"{FLASK}@people", f"{FLASK}@gpt4")
+    published = {line.name: line.texts for line in table.lines if line.kind == "published"}
+    assert published["Prometheus-2-8x7B"] == ("0.555", "0.659")
+    assert all(one.whole for one in result.sets)
+    assert any("not for commercial use" in note for note in table.notes)
+
+
+def test_a_set_that_changed_since_it_was_measured_is_told(bench: Bench, home: Path, family: Family) -> None:
+    def notes() -> str:
+        result = bench.run(spec(family.direct, sets=("dev/direct_kind",)), quiet, threading.Event())
+        return " ".join(result.tables()[0].notes)
+
+    assert "has changed" not in notes()
+    assert "has changed" not in notes()
+    write_rows(home / "data" / "dev" / "direct_kind.jsonl.gz", [direct_row(n) for n in range(1, 9)])
+    assert "dev/direct_kind has changed since 20" in notes()
+    assert "has changed" not in notes()
 
 
 def test_a_job_runs_what_its_document_says(bench: Bench, family: Family) -> None:
@@ -154,7 +189,9 @@ def test_sets_of_the_paper_that_are_missing_are_listed(bench: Bench) -> None:
     states = {state.name: state for state in bench.sets()}
     assert states["dev/direct_kind"].size == ROWS
     assert states["dev/direct_kind"].licence == "MIT"
-    assert {name for name, state in states.items() if state.size is None} == set(PAPER_SETS)
+    assert {name for name, state in states.items() if state.size is None} == {one.name for one in PAPER_SETS}
+    assert "bench get" in states[FLASK].cure
+    assert states[FLASK].forbids
 
 
 def test_bad_input_is_named_before_a_judge_is_loaded(bench: Bench, home: Path, family: Family) -> None:
@@ -186,7 +223,7 @@ def call(home: Path, *options: str) -> Result:
 def test_the_command_lists_runs_and_shows_the_items(home: Path, family: Family) -> None:
     listed = call(home, "list")
     assert "dev/pairwise_kind" in listed.stdout
-    assert f"{VICUNA:<40}  not here." in listed.stdout
+    assert f"{VICUNA:<40}  not here. Download evaluation/benchmark/data/vicuna_eval.json" in listed.stdout
     options = ("--judge", str(family.direct), "--set", "dev/direct_kind:5")
     run = call(home, "run", *options, "--json")
     assert run.exit_code == 0, run.output
@@ -195,6 +232,19 @@ def test_the_command_lists_runs_and_shows_the_items(home: Path, family: Family) 
     items = call(home, "items", *options).stdout.splitlines()
     assert len(items) == 5
     assert json.loads(items[0])["label"]
+
+
+def test_the_command_gets_a_published_set_and_says_what_it_got(home: Path, tmp_path: Path) -> None:
+    file = as_list(tmp_path / "vicuna_eval.json", [scored(number) for number in range(4)])
+    written = call(home, "get", VICUNA, "--from", str(file))
+    assert written.exit_code == 0, written.output
+    assert f"Wrote 4 rows to {home / 'data' / VICUNA}.jsonl.gz" in written.stdout
+    assert "It has 4 rows; 320 were published." in written.stdout
+    assert "direct, 4 rows. Licence: Apache-2.0" in call(home, "list").stdout
+    as_list(file, [scored(number) for number in range(5)])
+    refused = call(home, "get", VICUNA, "--from", str(file))
+    assert "1 rows are new, 0 are gone" in refused.stderr
+    assert call(home, "get", VICUNA, "--from", str(file), "--replace").exit_code == 0
 
 
 def test_the_command_says_what_is_wrong_in_one_line(home: Path, family: Family) -> None:

@@ -5,16 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from backend.benchmarks.rows import (
-    HELPFUL,
-    WantedSet,
-    load_set,
-    open_set,
-    own_labels,
-    sets_in,
-    subset,
-    wanted_set,
-)
+from backend.benchmarks.labelled import subset
+from backend.benchmarks.own import own_labels
+from backend.benchmarks.rows import HELPFUL, WantedSet, load_set, open_set, sets_in, wanted_set
 from backend.errors import InvalidInputError, NotFoundError
 from backend.labels import Labels
 from backend.types import Mode, Rubric

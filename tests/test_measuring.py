@@ -10,8 +10,8 @@ import pytest
 from scipy.stats import pearsonr
 from sqlalchemy import func, select
 
+from backend.benchmarks.labelled import LabelledSet, LeftOut, subset
 from backend.benchmarks.metrics import Metric, PairOutcome, ScoreOutcome
-from backend.benchmarks.rows import LabelledSet, LeftOut, subset
 from backend.engines.transformers import TransformersEngine
 from backend.errors import CancelledError, EngineError, NotFoundError
 from backend.measuring import KEPT_AT_ONCE, NOT_READ, UNPARSED, Measured, measure, recall

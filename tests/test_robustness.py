@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.benchmarks.labelled import LabelledRow, LabelledSet
 from backend.benchmarks.metrics import PairOutcome, ScoreOutcome
 from backend.benchmarks.robustness import (
     FAVOURS_ONE,
@@ -15,7 +16,6 @@ from backend.benchmarks.robustness import (
     variant_of,
     variants,
 )
-from backend.benchmarks.rows import LabelledRow, LabelledSet
 from backend.types import MAX_CHARACTERS, Item, Mode, Rubric
 from tests.experts import Family, make_family
 from tests.labelled import direct_set, write_sets

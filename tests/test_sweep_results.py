@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from backend.benchmarks.labelled import LabelledSet
 from backend.benchmarks.metrics import Metric, Outcome, PairOutcome, ScoreOutcome, estimates
-from backend.benchmarks.rows import LabelledSet
 from backend.measuring import Measured
 from backend.sweep_results import MeasuredPoint, SweepResult, result_of
 from backend.sweep_spec import PlannedPoint

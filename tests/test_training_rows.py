@@ -454,7 +454,7 @@ def test_a_data_set_in_the_hubs_layout_is_read(tmp_path: Path, monkeypatch: pyte
 def test_a_hub_that_cant_be_reached_is_told_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("datasets")
 
-    def unreachable(_name: str) -> None:
+    def unreachable(*_name: str | None, **_options: str | None) -> None:
         raise ConnectionError("Couldn't reach 'a/b' on the Hub")
 
     monkeypatch.setattr(datasets, "load_dataset", unreachable)
@@ -554,8 +554,8 @@ def test_several_people_on_one_item_give_their_shares(any_store: Store) -> None:
     bench, labels = Bench(any_store), Labels(any_store)
     verdict = bench.pairwise("A")
     labels.agree(verdict, bench.author_id, "c1")
-    labels.override_winner(verdict, add_user(any_store, "ann", "member"), "c2", "B")
-    labels.override_winner(verdict, add_user(any_store, "ben", "member"), "c3", "tie")
+    labels.override_winner(verdict, add_user(any_store, "ann", "lead"), "c2", "B")
+    labels.override_winner(verdict, add_user(any_store, "ben", "lead"), "c3", "tie")
     row = only(own_rows(any_store))
     assert (row.target, row.feedback) == ((0.5, 0.5), None)
 

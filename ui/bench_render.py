@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from backend.bench import SetState
 from backend.bench_table import Line, Table
-from backend.benchmarks.published import WHERE
 from ui.shell import escape
 
 NO_RUN = (
@@ -20,14 +19,23 @@ def set_words(state: SetState) -> str:
 
 
 def about_sets(states: Sequence[SetState]) -> str:
-    """Under which licences the sets are, which of the paper's are not in the data folder, and how to get them."""
-    here = "".join(
-        f"<li>{escape(state.name)}: {escape(state.licence)}</li>" for state in states if state.size is not None
-    )
-    licences = f"<details><summary>Licences</summary><ul>{here}</ul></details>" if here else ""
-    lacking = ", ".join(state.name for state in states if state.size is None)
-    missing = f"<p>Not in the data folder: {escape(lacking)}. {escape(WHERE)}</p>" if lacking else ""
-    return f"<div class='assay-note'>{licences}{missing}</div>" if licences or missing else ""
+    """Licences and labels of the sets that are there, and how to get those of the paper that are not."""
+    here = _listed("Licences", [_about(state) for state in states if state.size is not None])
+    lacking = [f"{_about(state)} {state.cure}" for state in states if state.size is None]
+    missing = _listed(f"{len(lacking)} of the paper's sets are not in the data folder", lacking)
+    return f"<div class='assay-note'>{here}{missing}</div>" if here or missing else ""
+
+
+def _about(state: SetState) -> str:
+    licence = f"{state.licence} ({state.forbids})" if state.forbids else state.licence
+    labels = f" Labels: {state.labels}." if state.labels else ""
+    source = f" From {state.source}." if state.source else ""
+    return f"{state.name}: {licence}.{labels}{source}"
+
+
+def _listed(summary: str, texts: Sequence[str]) -> str:
+    items = "".join(f"<li>{escape(text)}</li>" for text in texts)
+    return f"<details><summary>{escape(summary)}</summary><ul>{items}</ul></details>" if texts else ""
 
 
 def size_note(judges: int, sets: int, rows: int | None) -> str:

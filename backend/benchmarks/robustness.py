@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from backend.agreement import Share, share
+from backend.benchmarks.labelled import LabelledRow, LabelledSet, LeftOut
 from backend.benchmarks.metrics import Outcome, PairOutcome, ScoreOutcome
-from backend.benchmarks.rows import LabelledRow, LabelledSet, LeftOut
 from backend.errors import InvalidInputError
 from backend.types import SIDES, Mode
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from backend.benchmarks.rows import load_set, subset
+from backend.benchmarks.labelled import subset
+from backend.benchmarks.rows import load_set
 from backend.config import Settings
 from backend.engines.base import Engine, ReadingDone
 from backend.engines.transformers import TransformersEngine

@@ -13,10 +13,10 @@ import typer
 from backend.agreement import Share
 from backend.bench import Bench, BenchSpec, SetState
 from backend.bench_table import BenchResult, as_csv, as_latex, as_markdown, as_text
-from backend.benchmarks.published import WHERE
 from backend.benchmarks.robustness import Robustness
 from backend.benchmarks.rows import wanted_set
 from backend.config import Settings
+from backend.model_views import DIGITS
 from backend.types import Sampling
 from ui.commands.terminal import progress_bar, told
 
@@ -52,6 +52,23 @@ def commands(open_bench: Callable[[Settings], AbstractContextManager[Bench]]) ->
         """The sets of the data folder, and those of the paper that are not there."""
         with told(), open_bench(context.obj) as bench:
             typer.echo("\n".join(map(_set_line, bench.sets())))
+
+    @app.command()
+    def get(
+        context: typer.Context,
+        name: Annotated[str, typer.Argument(help="One of the paper's sets, as `bench list` names it.")],
+        from_: Annotated[
+            str | None,
+            typer.Option("--from", help="A file in its published form, or a data set on the hub; else its own there."),
+        ] = None,
+        replace: Annotated[bool, typer.Option(help="Replace the set that is there, though it has changed.")] = False,
+    ) -> None:
+        """Bring a published set into the data folder, from the model hub or from a file."""
+        with told(), open_bench(context.obj) as bench:
+            got = bench.get_set(name, place=from_, replace=replace)
+        said = [f"Wrote {got.labelled.size:,} rows to {got.path} (digest {got.labelled.digest[:DIGITS]})."]
+        said += [text for text in (got.changed, got.odd, *(one.reason for one in got.labelled.left_out)) if text]
+        typer.echo("\n".join(said))
 
     @app.command()
     def run(
@@ -124,9 +141,12 @@ def _sampling(settings: Settings, *, feedback: bool) -> Sampling:
 
 
 def _set_line(state: SetState) -> str:
+    labels = f" Labels: {state.labels}." if state.labels else ""
+    licence = f"{state.licence}: {state.forbids}" if state.forbids else state.licence
     if state.size is None:
-        return f"{state.name:<40}  not here. {WHERE}"
-    return f"{state.name:<40}  {state.mode}, {state.size:,} rows, {state.licence}"
+        return f"{state.name:<40}  not here. {state.cure}{labels} Licence: {licence}."
+    source = f" From {state.source}." if state.source else ""
+    return f"{state.name:<40}  {state.mode}, {state.size:,} rows. Licence: {licence}.{labels}{source}"
 
 
 def _printed(result: BenchResult, form: Form) -> str:
