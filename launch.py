@@ -1,5 +1,6 @@
 """Assay's one entry: settings, migrations, wiring, and then the app."""
 
+import functools
 import logging
 import os
 import signal
@@ -55,6 +56,7 @@ def main(
     home: Annotated[Path | None, _option("home")] = None,
     host: Annotated[str | None, _option("host")] = None,
     port: Annotated[int | None, _option("port")] = None,
+    auth: Annotated[bool | None, _option("auth", "--auth/--no-auth")] = None,
     database_url: Annotated[str | None, _option("database_url")] = None,
     data_folder: Annotated[Path | None, _option("data_folder")] = None,
     model: Annotated[str | None, _option("model")] = None,
@@ -94,13 +96,19 @@ def serve(settings: Settings) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     store = open_store(settings)
     services = wire(settings, store)
+    if settings.auth and not services.sign_ins.anybody():
+        raise SettingsError(
+            "Nobody could sign in: there are no accounts yet. Make the first one, `python launch.py user add NAME "
+            "--role admin`, and start again."
+        )
 
     from ui.gradio_import import import_gradio
 
     import_gradio()
-    from ui.app import build, look
+    from ui.app import build, front_door, look
 
-    demo = build(services)
+    demo = build(services, accounts=settings.auth)
+    guarded = front_door(services, settings.port) if settings.auth else {}
     try:
         _, url, _ = demo.launch(
             server_name=settings.host,
@@ -109,6 +117,7 @@ def serve(settings: Settings) -> None:
             prevent_thread_lock=True,
             quiet=True,
             **look(),
+            **guarded,
         )
     except OSError as error:
         raise SettingsError(
@@ -148,7 +157,7 @@ def open_store(settings: Settings) -> "Store":
 
 def wire(settings: Settings, store: "Store") -> "Services":
     """Make every service, each with what it depends on."""
-    from backend.accounts import Accounts
+    from backend.accounts import Accounts, Role
     from backend.activating import Activating
     from backend.alpha_lab import AlphaLab
     from backend.batch_job import BatchJudging
@@ -169,17 +178,19 @@ def wire(settings: Settings, store: "Store") -> "Services":
     from backend.registry import Registry
     from backend.rubrics import RubricLibrary
     from backend.serving import Serving
+    from backend.sign_in import SignIns
     from backend.sweeps import Sweeps
     from backend.users import owner
     from ui.services import Services
 
-    owner_id, home = owner(store), settings.home_folder
+    owner_id, home, accounts = owner(store), settings.home_folder, Accounts(store)
+    admins = functools.partial(accounts.permit, Role.ADMIN)
     library = RubricLibrary(store)
     library.seed()
     registry = Registry(store, home, in_use=lambda: serving.in_use())  # noqa: PLW0108 - made below
     loader = JudgeLoader(settings, registry)
     serving = Serving(loader.first, loader.available)
-    activating = Activating(registry, serving, loader)
+    activating = Activating(registry, serving, loader, admins("put a model into service"))
     sweeps = Sweeps(store, registry, home, settings.sets_folder, device=settings.device)
     benchmarks = Bench(store, settings.sets_folder, loader.by_name)
     batches = BatchJudging(store, serving)
@@ -191,7 +202,9 @@ def wire(settings: Settings, store: "Store") -> "Services":
         JobKind.TRAIN: train_handler(home, registry),
     }
     jobs = Jobs(store, home, handlers)
-    bench = LiveBench(registry, serving, home, device=settings.device, dtype=settings.torch_dtype)
+    bench = LiveBench(
+        registry, serving, home, admins("mix experts"), device=settings.device, dtype=settings.torch_dtype
+    )
     lab = AlphaLab(registry, jobs, sweeps, bench, activating.start, home=home, data_folder=settings.sets_folder)
     return Services(
         serving=serving,
@@ -201,7 +214,7 @@ def wire(settings: Settings, store: "Store") -> "Services":
         history=History(store),
         comparing=Comparing(store),
         registry=registry,
-        registering=Registering(registry),
+        registering=Registering(registry, admins("register models")),
         activating=activating,
         jobs=jobs,
         alpha_lab=lab,
@@ -210,12 +223,20 @@ def wire(settings: Settings, store: "Store") -> "Services":
         exporting=ProjectExport(store),
         labelling=Labelling(store),
         batches=batches,
-        accounts=Accounts(store),
+        accounts=accounts,
+        sign_ins=SignIns(store, accounts),
         bench=benchmarks,
         home=home,
         owner_id=owner_id,
+        who=_signed_in_person if settings.auth else lambda: owner_id,
         sampling=settings.sampling,
     )
+
+
+def _signed_in_person() -> int:
+    from ui.asker import person_id
+
+    return person_id()
 
 
 def train_handler(home: Path, registry: "Registry") -> "Handler":
@@ -338,9 +359,14 @@ def _project_commands() -> typer.Typer:
 
 def _user_commands() -> typer.Typer:
     from backend.accounts import Accounts
+    from backend.users import owner
     from ui.commands import user
 
-    return user.commands(lambda settings: Accounts(open_store(settings)))
+    def open_accounts(settings: Settings) -> user.UserServices:
+        store = open_store(settings)
+        return user.UserServices(Accounts(store), owner(store))
+
+    return user.commands(open_accounts)
 
 
 COMMANDS: dict[str, Callable[[], typer.Typer]] = {

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from backend.accounts import Permit
 from backend.errors import ConflictError
 from backend.loading import JudgeLoader, require_files
 from backend.models import weight_files
@@ -13,17 +14,19 @@ from backend.weights import read_headers
 class Activating:
     """Hot swaps, begun by people. How far one is, and how it ended, is in the state of `serving`."""
 
-    def __init__(self, registry: Registry, serving: Serving, loader: JudgeLoader) -> None:
+    def __init__(self, registry: Registry, serving: Serving, loader: JudgeLoader, permit: Permit) -> None:
         self._registry = registry
         self._serving = serving
         self._loader = loader
+        self._permit = permit
 
     def start(self, model_version_id: int, user_id: int) -> str:
         """Begin to put the model into service, and say so in a sentence.
 
         Raises ConflictError if it serves already, another one is on its way, or an endpoint serves; ModelFilesError
-        if its files are not there, NotFoundError and StoreError.
+        if its files are not there, NotAllowedError, NotFoundError and StoreError.
         """
+        self._permit(user_id)
         self._loader.require_own_models()
         view = self._registry.get(model_version_id)
         served = self._serving.served
@@ -45,6 +48,7 @@ class Activating:
         )
         return f"{view.name} is being loaded. The judge that serves now goes on until it is ready."
 
-    def cancel(self) -> None:
-        """Give up the swap that is going on; the judge that serves stays."""
+    def cancel(self, user_id: int) -> None:
+        """Give up the swap that is going on; the judge that serves stays. Raises NotAllowedError."""
+        self._permit(user_id)
         self._serving.cancel_swap()

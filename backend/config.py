@@ -17,8 +17,13 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ASSAY_", frozen=True, extra="ignore")
 
     home: Path = Field(Path("~/.assay"), description="Folder of the database and the models.")
-    host: str = Field("127.0.0.1", description="Address to listen on. Only this machine's own are accepted.")
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on. Without --auth only this machine's own are accepted."
+    )
     port: int = Field(7860, ge=1, le=65535, description="Port to listen on.")
+    auth: bool = Field(
+        False, description="People sign in by name and password. Off: everybody at this machine is its owner."
+    )
     database_url: str | None = Field(
         None, description="SQLAlchemy URL of the database. Unset: the SQLite file assay.db in the home folder."
     )
@@ -111,7 +116,8 @@ def read_settings(**given: object) -> Settings:
         raise SettingsError(f"Some settings can't be used: {problems}. `launch.py --help` explains each.") from error
     except InvalidInputError as error:
         raise SettingsError(f"Some settings can't be used: {error}") from error
-    _require_own_address(settings.host)
+    if not settings.auth:
+        _require_own_address(settings.host)
     if settings.engine == "openai" and settings.base_url is None:
         raise SettingsError("--engine openai needs the endpoint's address. Name it with --base-url.")
     if settings.engine in ("transformers", "openvino", "vllm") and settings.base_url is not None:
@@ -134,6 +140,6 @@ def _require_own_address(host: str) -> None:
         own = False
     if not own:
         raise SettingsError(
-            f"The host {host!r} would open Assay to other machines, and it has no accounts yet: anybody who reaches "
-            "the port could read and change everything. Use 127.0.0.1, and an SSH tunnel to reach it from elsewhere."
+            f"The host {host!r} would open Assay to other machines without accounts: anybody who reaches the port could "
+            "read and change everything. Add --auth, so that people sign in, or use 127.0.0.1."
         )

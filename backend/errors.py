@@ -6,6 +6,7 @@
     ├── NotFoundError              an id that names nothing
     ├── ConflictError              it changed underneath, or is in use
     ├── NotAllowedError            the person's role does not cover it
+    ├── SlowDownError              too many wrong passwords
     ├── ModelError                 a model folder or name that can't be judged with
     │   ├── ModelFilesError        files missing, of a refused kind, or not readable
     │   ├── ModelFetchError        the hub or the package index could not be reached
@@ -59,6 +60,10 @@ class ConflictError(AssayError):
 
 class NotAllowedError(AssayError):
     """The person may not do that. Nothing was changed."""
+
+
+class SlowDownError(AssayError):
+    """Too many wrong passwords for a name. Wait a moment."""
 
 
 class ModelError(AssayError):

@@ -9,8 +9,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement
 
+from backend.accounts import Role, may
 from backend.errors import InvalidInputError, NotFoundError
-from backend.labels import LabelView, label_opinion, trail
+from backend.labels import LabelView, label_opinion, require_shown, trail_for
 from backend.readings import reading_of
 from backend.results import Opinion, Result, ranked_words, ranking_of
 from backend.rubrics import rubric_of
@@ -28,6 +29,7 @@ from backend.types import (
     Status,
 )
 from db import models, queries
+from db.blind_queries import visible_to
 from db.session import Store
 
 PAGE_SIZE = 25
@@ -167,12 +169,15 @@ class Choices:
 
 
 class History:
-    """Reads only. All raise StoreError when the database fails."""
+    """Reads only. viewer_id: who looks; annotators see what they asked or were shown, and of labels their own.
+
+    All raise StoreError when the database fails.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def page(self, filter: Filter, number: int, size: int = PAGE_SIZE) -> HistoryPage:
+    def page(self, filter: Filter, number: int, viewer_id: int, size: int = PAGE_SIZE) -> HistoryPage:
         """Page `number` (from 1) of what the filter lets through, the newest first.
 
         A number past the end gives the last page: rows may have gone since the pager was drawn.
@@ -181,13 +186,16 @@ class History:
         if number < 1 or size < 1:
             raise InvalidInputError(f"Page {number} of {size} rows can't be shown; both start at 1.")
         with self._store.read() as session:
-            found = session.scalars(queries.newest_verdict_ids(_wanted(filter), MOST_FOUND + 1)).all()
+            narrow = not may(session, viewer_id, Role.LEAD)
+            wanted = [*_wanted(filter), visible_to(viewer_id)] if narrow else _wanted(filter)
+            found = session.scalars(queries.newest_verdict_ids(wanted, MOST_FOUND + 1)).all()
             reachable = found[:MOST_FOUND]
             pages = max(1, -(-len(reachable) // size))
             number = min(number, pages)
             ids = reachable[(number - 1) * size : number * size]
             summaries = session.execute(queries.verdict_summaries(ids, INSTRUCTION_CHARACTERS)).all()
-            labels = _row_labels(session.execute(queries.current_labels(ids)).all())
+            current = session.execute(queries.current_labels(ids)).all()
+            labels = _row_labels([one for one in current if not narrow or one[0].author_id == viewer_id])
         return HistoryPage(
             rows=tuple(_row(summary, labels.get(summary.id, ())) for summary in summaries),
             total=len(reachable),
@@ -197,16 +205,18 @@ class History:
             first=(number - 1) * size + 1,
         )
 
-    def open(self, verdict_id: int) -> VerdictDetail:
-        """Everything of one verdict. Raises NotFoundError."""
+    def open(self, verdict_id: int, viewer_id: int) -> VerdictDetail:
+        """Everything of one verdict. Raises NotFoundError, NotAllowedError."""
         with self._store.read() as session:
             verdict = session.scalars(queries.whole_verdict(verdict_id)).one_or_none()
             if verdict is None:
                 raise NotFoundError(f"There is no verdict {verdict_id}. It may belong to another database.")
+            require_shown(session, verdict_id, viewer_id)
             author = session.get_one(models.User, verdict.created_by_id)
-            return _detail(verdict, author.name, tuple(trail(session, verdict_id)))
+            return _detail(verdict, author.name, tuple(trail_for(session, verdict_id, viewer_id)))
 
     def choices(self) -> Choices:
+        """Names alone, which are no secret."""
         with self._store.read() as session:
             return Choices(
                 models=tuple((row.id, row.name) for row in session.execute(queries.models_with_verdicts())),

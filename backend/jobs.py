@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from sqlalchemy.orm import Session
 
+from backend.accounts import Role, require_role
 from backend.durable import DurableQueue, Standing
 from backend.errors import SHOWN, CancelledError, ConflictError, NotFoundError
 from db import job_queries as queries
@@ -38,6 +40,16 @@ class JobKind(StrEnum):
     SWEEP = "sweep"
     JUDGE = "judge"
     BENCH = "bench"
+
+
+LEAST = {
+    JobKind.MERGE: Role.ADMIN,
+    JobKind.TRAIN: Role.ADMIN,
+    JobKind.SWEEP: Role.ADMIN,
+    JobKind.JUDGE: Role.LEAD,
+    JobKind.BENCH: Role.LEAD,
+}
+"""Who may have such work done, and stop it."""
 
 
 class JobState(StrEnum):
@@ -147,8 +159,9 @@ class Jobs:
             self._dispatcher.start()
 
     def submit(self, kind: JobKind, title: str, spec: dict[str, Any], user_id: int) -> int:
-        """Write the job down; it begins when those before it have ended. Its id. Raises StoreError."""
+        """Write the job down; it begins when those before it have ended. Its id. Raises NotAllowedError, StoreError."""
         with self._store.write() as session:
+            _require(session, kind, user_id)
             job = Job(kind=kind, title=title, spec=spec, state=JobState.QUEUED, created_by_id=user_id)
             session.add(job)
             session.flush()
@@ -169,10 +182,14 @@ class Jobs:
         with self._store.read() as session:
             return [self._view(row) for row in queries.newest_jobs(session, kind, limit)]
 
-    def cancel(self, job_id: int) -> None:
-        """Stop a job, or keep it from beginning. One that has ended stays as it is. Raises NotFoundError."""
-        self.get(job_id)
+    def cancel(self, job_id: int, user_id: int) -> None:
+        """Stop a job, or keep it from beginning. One that has ended stays as it is.
+
+        Raises NotFoundError, NotAllowedError.
+        """
+        kind = self.get(job_id).kind
         with self._store.write() as session:
+            _require(session, kind, user_id)
             queries.cancel_job(session, job_id, now())
         with self._guard:
             running = self._running.get(job_id)
@@ -180,9 +197,14 @@ class Jobs:
             running.cancel.set()
         self._wake.set()
 
-    def pause(self, job_id: int) -> None:
-        """Let a job that waits or runs stop until resume(). Raises NotFoundError, ConflictError for any other."""
+    def pause(self, job_id: int, user_id: int) -> None:
+        """Let a job that waits or runs stop until resume().
+
+        Raises NotFoundError, NotAllowedError, and ConflictError for any other.
+        """
+        kind = self.get(job_id).kind
         with self._store.write() as session:
+            _require(session, kind, user_id)
             paused = queries.pause_job(session, job_id)
         if not paused:
             raise ConflictError(f"Job {job_id} is {self.get(job_id).state}, so it can't be paused.")
@@ -192,9 +214,14 @@ class Jobs:
             running.paused = True
             running.cancel.set()
 
-    def resume(self, job_id: int) -> None:
-        """Let a paused job go on where it was. Raises NotFoundError, ConflictError for one that is not paused."""
+    def resume(self, job_id: int, user_id: int) -> None:
+        """Let a paused job go on where it was.
+
+        Raises NotFoundError, NotAllowedError, and ConflictError for one that is not paused.
+        """
+        kind = self.get(job_id).kind
         with self._store.write() as session:
+            _require(session, kind, user_id)
             resumed = queries.resume_job(session, job_id)
         if not resumed:
             raise ConflictError(f"Job {job_id} is {self.get(job_id).state}, so there is nothing to resume.")
@@ -203,7 +230,7 @@ class Jobs:
     def again(self, job_id: int, user_id: int) -> int:
         """Submit what a failed or cancelled job was asked, as a new job; its id.
 
-        Raises NotFoundError, and ConflictError for a job that is waiting, running or done.
+        Raises NotFoundError, NotAllowedError, and ConflictError for a job that is waiting, running or done.
         """
         job = self.get(job_id)
         if job.state not in (JobState.FAILED, JobState.CANCELLED):
@@ -419,3 +446,16 @@ def _given_up(attempts: int) -> str:
         f"The program ended {attempts} times while this job ran (killed, or out of memory), so it is not begun again "
         "by itself. Free some memory or choose smaller settings, then try again: it goes on where it was."
     )
+
+
+def _require(session: Session, kind: JobKind, user_id: int) -> None:
+    require_role(session, user_id, LEAST[kind], f"have {_WORK[kind]}")
+
+
+_WORK = {
+    JobKind.MERGE: "models merged",
+    JobKind.TRAIN: "models trained",
+    JobKind.SWEEP: "alphas swept",
+    JobKind.JUDGE: "projects judged",
+    JobKind.BENCH: "judges measured",
+}

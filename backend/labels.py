@@ -7,11 +7,13 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from backend.accounts import Role, may
 from backend.agreement import WINNERS
-from backend.errors import ConflictError, InvalidInputError, NotFoundError
+from backend.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError
 from backend.results import Opinion, ranking_of, same_ranking
 from backend.types import SCORES, Mode, Status, checked_text
 from db import queries
+from db.blind_queries import may_see
 from db.models import Label, User, Verdict
 from db.session import Store
 
@@ -57,7 +59,8 @@ class Labels:
     kind, opinion and note) adds nothing, and a client_id that was seen before gives back its label: a
     click that arrives twice is one label.
 
-    All raise InvalidInputError, NotFoundError or StoreError; then nothing was changed.
+    All raise InvalidInputError, NotFoundError, NotAllowedError for a verdict that the person may not see, or
+    StoreError; then nothing was changed.
     """
 
     def __init__(self, store: Store) -> None:
@@ -124,13 +127,14 @@ class Labels:
 
     def current(self, verdict_id: int, author_id: int) -> LabelView | None:
         """The author's label that stands."""
-        own = [label for label in self.trail(verdict_id) if label.author_id == author_id]
+        own = [label for label in self.trail(verdict_id, author_id) if label.author_id == author_id]
         return own[-1] if own and own[-1].current else None
 
-    def trail(self, verdict_id: int) -> list[LabelView]:
-        """All label events of a verdict, the oldest first; empty if there are none."""
+    def trail(self, verdict_id: int, viewer_id: int) -> list[LabelView]:
+        """The label events of a verdict that this person may see, the oldest first; empty if there are none."""
         with self._store.read() as session:
-            return trail(session, verdict_id)
+            require_shown(session, verdict_id, viewer_id)
+            return trail_for(session, verdict_id, viewer_id)
 
     @contextmanager
     def _labelling(self, verdict_id: int, author_id: int, client_id: str) -> Iterator["_Labelling"]:
@@ -145,15 +149,31 @@ class Labels:
             author = session.get(User, author_id)
             if author is None:
                 raise NotFoundError(f"There is no person with the id {author_id}.")
+            require_shown(session, verdict_id, author_id)
             yield _Labelling(session, verdict, author, client_id)
 
 
 def trail(session: Session, verdict_id: int) -> list[LabelView]:
-    """As Labels.trail, inside a transaction that is open already."""
+    """All label events of a verdict, the oldest first."""
     rows = session.execute(queries.labels_of(verdict_id))
     views = [_view(label, author, verdict_id, current=False) for label, author in rows]
     superseded = {view.supersedes_id for view in views}
     return [replace(view, current=view.id not in superseded and view.opinion is not None) for view in views]
+
+
+def trail_for(session: Session, verdict_id: int, viewer_id: int) -> list[LabelView]:
+    """The same, for an annotator only their own."""
+    narrow = not may(session, viewer_id, Role.LEAD)
+    return [view for view in trail(session, verdict_id) if not narrow or view.author_id == viewer_id]
+
+
+def require_shown(session: Session, verdict_id: int, viewer_id: int) -> None:
+    """Raises NotAllowedError for an annotator who neither asked for the verdict nor was shown it."""
+    if not may(session, viewer_id, Role.LEAD) and not may_see(session, verdict_id, viewer_id):
+        raise NotAllowedError(
+            f"Verdict {verdict_id} is not shown to you: its item waits for your own label in a blind project, or "
+            "somebody else asked for it. Label the item first, or ask a lead."
+        )
 
 
 def label_opinion(label: Label) -> Opinion:

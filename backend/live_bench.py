@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from backend.accounts import Permit
 from backend.engines.base import ReadingDone
 from backend.errors import SHOWN, CancelledError, ConflictError, EngineError, InvalidInputError, NotReadyError
 from backend.live_alpha import LiveAlpha
@@ -69,6 +70,7 @@ class LiveBench:
         registry: Registry,
         serving: Serving,
         home: Path,
+        permit: Permit,
         *,
         device: str = "auto",
         dtype: str = "auto",
@@ -77,6 +79,7 @@ class LiveBench:
         self._registry = registry
         self._serving = serving
         self._home = home
+        self._permit = permit
         self._device = device
         self._dtype = dtype
         self._available = available
@@ -90,12 +93,13 @@ class LiveBench:
     def state(self) -> BenchState:
         return self._state
 
-    def load(self, direct_id: int, pairwise_id: int) -> None:
+    def load(self, direct_id: int, pairwise_id: int, user_id: int) -> None:
         """Begin to load this pair in a thread of its own, in the place of any other; `state` tells how far it is.
 
-        Raises ConflictError while a pair is being loaded, EngineError where memory does not hold it, NotFoundError
-        and ModelFilesError.
+        Raises ConflictError while a pair is being loaded, EngineError where memory does not hold it,
+        NotAllowedError, NotFoundError and ModelFilesError.
         """
+        self._permit(user_id)
         direct, pairwise = self._registry.get(direct_id), self._registry.get(pairwise_id)
         for view in (direct, pairwise):
             require_files(view)
@@ -116,8 +120,9 @@ class LiveBench:
         work = (direct, pairwise, self._cancel)
         threading.Thread(target=self._run, args=work, name="live-bench", daemon=True).start()
 
-    def clear(self) -> None:
-        """Give the memory back; a pair that is being loaded is given up at its next step."""
+    def clear(self, user_id: int) -> None:
+        """Give the memory back; a pair that is being loaded is given up at its next step. Raises NotAllowedError."""
+        self._permit(user_id)
         with self._guard:
             self._cancel.set()
             if self._state.phase is BenchPhase.LOADING:
@@ -126,12 +131,13 @@ class LiveBench:
             self._state = BenchState(BenchPhase.EMPTY, EMPTY)
         self._let_go()
 
-    def ask(self, pair: tuple[int, int], alpha: float, item: Item, rubric: Rubric) -> Opinion:
+    def ask(self, pair: tuple[int, int], alpha: float, item: Item, rubric: Rubric, user_id: int) -> Opinion:
         """One verdict without feedback, of one response or of two in both orders. One caller at a time.
 
         Raises NotReadyError unless this pair is loaded, InvalidInputError for an item or alpha that can't be asked
-        about, and EngineError.
+        about, NotAllowedError and EngineError.
         """
+        self._permit(user_id)
         if item.mode is Mode.RANKING:
             raise InvalidInputError(f"Live alpha takes one response or two; this item has {len(item.responses)}.")
         with self._alone:

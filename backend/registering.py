@@ -5,6 +5,7 @@ import threading
 from dataclasses import dataclass
 from enum import StrEnum
 
+from backend.accounts import Permit
 from backend.errors import SHOWN, CancelledError, ConflictError
 from backend.registry import Registry
 from backend.types import checked_text
@@ -33,8 +34,9 @@ class RegisteringState:
 class Registering:
     """One registration at a time, to be watched from any page."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, permit: Permit) -> None:
         self._registry = registry
+        self._permit = permit
         self._lock = threading.Lock()
         self._cancel = threading.Event()
         self._state: RegisteringState | None = None
@@ -44,11 +46,12 @@ class Registering:
         """Of the registration that is going on, or of the last one; None before the first."""
         return self._state
 
-    def start(self, place: str) -> None:
+    def start(self, place: str, user_id: int) -> None:
         """Begin to register a folder or hub name.
 
-        Raises InvalidInputError for an empty place, ConflictError while another is being registered.
+        Raises InvalidInputError for an empty place, ConflictError while another is being registered, NotAllowedError.
         """
+        self._permit(user_id)
         place = checked_text("The folder or hub name", place).strip()
         with self._lock:
             if self._state is not None and self._state.phase is RegisteringPhase.RUNNING:
@@ -57,8 +60,9 @@ class Registering:
             self._state = RegisteringState(place, RegisteringPhase.RUNNING, f"Looking for {place} …")
         threading.Thread(target=self._run, args=(place, self._cancel), name="register-model", daemon=True).start()
 
-    def cancel(self) -> None:
-        """Stop it at its next report; what was downloaded by then stays in the hub's cache."""
+    def cancel(self, user_id: int) -> None:
+        """Stop it at its next report; what was downloaded by then stays in the hub's cache. Raises NotAllowedError."""
+        self._permit(user_id)
         self._cancel.set()
 
     def _run(self, place: str, cancel: threading.Event) -> None:

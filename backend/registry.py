@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from backend.accounts import Role, require_role
 from backend.errors import ConflictError, ModelFilesError, NotFoundError
 from backend.lineage import Lineage, lineage_of
 from backend.manifests import card_text, is_ours, made_in, manifest_text
@@ -115,13 +116,14 @@ class Registry:
         """Delete the files, if they lie where Assay puts what it makes; any other folder is only forgotten.
 
         The row and all verdicts stay. user_id: who asked. Raises ConflictError while something needs the model,
-        ModelFilesError if its files can't be deleted, and NotFoundError.
+        ModelFilesError if its files can't be deleted, NotAllowedError and NotFoundError.
         """
         self._finish_removals()
         hidden: Path | None = None
         folder: Path | None = None
         try:
             with self._store.write() as session:
+                require_role(session, user_id, Role.ADMIN, "delete models")
                 row = queries.locked_version(session, model_version_id)
                 if row is None:
                     raise _unknown(model_version_id)

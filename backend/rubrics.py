@@ -3,7 +3,8 @@
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
@@ -12,6 +13,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from backend.accounts import Role, require_role
 from backend.errors import ConflictError, InvalidInputError, NotFoundError
 from backend.types import SCORES, Rubric, checked_text, digest_of
 from db import models, rubric_queries
@@ -96,7 +98,10 @@ class ImportReport:
 
 
 class RubricLibrary:
-    """Every change is one transaction; all methods raise StoreError when the database fails."""
+    """Every change is one transaction, by a lead or an admin: NotAllowedError for anybody else.
+
+    All methods raise StoreError when the database fails.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -145,7 +150,7 @@ class RubricLibrary:
     def create(self, draft: RubricDraft, author_id: int) -> RubricView:
         """A new rubric. Raises InvalidInputError, and ConflictError if the name is taken."""
         checked = draft.checked()
-        with self._store.write() as session:
+        with self._changing(author_id) as session:
             rubric_queries.hold_library(session)
             _require_free(checked.name, rubric_queries.names_in_use(session), own_id=None)
             return _view(session, _add(session, checked.name, checked.rubric(), author_id=author_id))
@@ -153,7 +158,7 @@ class RubricLibrary:
     def clone(self, draft: RubricDraft, author_id: int) -> RubricView:
         """A new rubric that says what the draft says, numbered if its name is taken. Raises InvalidInputError."""
         checked = draft.checked()
-        with self._store.write() as session:
+        with self._changing(author_id) as session:
             rubric_queries.hold_library(session)
             name = _free_name(checked.name, rubric_queries.names_in_use(session))
             return _view(session, _add(session, name, checked.rubric(), author_id=author_id))
@@ -165,7 +170,7 @@ class RubricLibrary:
         longer so, is archived, or the new name is taken; InvalidInputError; NotFoundError.
         """
         checked = draft.checked()
-        with self._store.write() as session:
+        with self._changing(author_id) as session:
             rubric_queries.hold_library(session)
             version = _latest(session, rubric_id, lock=True)
             before = _view(session, version)
@@ -183,16 +188,16 @@ class RubricLibrary:
                 version = _rewrite(session, version, checked.rubric(), author_id)
             return _view(session, version)
 
-    def archive(self, rubric_id: int) -> RubricView:
+    def archive(self, rubric_id: int, user_id: int) -> RubricView:
         """Take it out of the lists; nothing that names it changes. Raises NotFoundError."""
-        with self._store.write() as session:
+        with self._changing(user_id) as session:
             version = _latest(session, rubric_id)
             version.rubric.archived_at = version.rubric.archived_at or now()
             return _view(session, version)
 
-    def unarchive(self, rubric_id: int) -> RubricView:
+    def unarchive(self, rubric_id: int, user_id: int) -> RubricView:
         """Raises NotFoundError, and ConflictError if another rubric has taken the name meanwhile."""
-        with self._store.write() as session:
+        with self._changing(user_id) as session:
             rubric_queries.hold_library(session)
             version = _latest(session, rubric_id)
             _require_free(version.rubric.name, rubric_queries.names_in_use(session), own_id=rubric_id)
@@ -211,7 +216,7 @@ class RubricLibrary:
         whole can't be read; what is wrong with single rows is in the report.
         """
         rows = _rows(content)
-        with self._store.write() as session:
+        with self._changing(author_id) as session:
             rubric_queries.hold_library(session)
             batch = _Import(rubric_queries.library(session, include_archived=True))
             for number, row in rows:
@@ -220,6 +225,12 @@ class RubricLibrary:
                 for name, rubric in batch.accepted:
                     _add(session, name, rubric, author_id=author_id)
             return batch.report()
+
+    @contextmanager
+    def _changing(self, user_id: int) -> Iterator[Session]:
+        with self._store.write() as session:
+            require_role(session, user_id, Role.LEAD, "change the rubric library")
+            yield session
 
     def in_place(self, rubric: Rubric, author_id: int) -> int:
         """The id of a version that says exactly this: the library's, or one kept outside of it."""

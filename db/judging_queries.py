@@ -5,7 +5,7 @@ from collections.abc import Collection
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from db.models import Item, Judge, Reading, Verdict
+from db.models import Asking, Item, Judge, Reading, Verdict
 
 
 def judge_by_digest(session: Session, digest: str) -> int | None:
@@ -22,6 +22,14 @@ def latest_verdict(session: Session, item_id: int, rubric_version_id: int, judge
     return session.scalar(
         select(Verdict.id).where(*question, Verdict.judge_id == judge_id).order_by(Verdict.attempt.desc()).limit(1)
     )
+
+
+def keep_asking(session: Session, verdict_id: int, user_id: int) -> None:
+    """Remember that this person has asked what the verdict answers, unless they are who it was made for."""
+    made_for = session.scalar(select(Verdict.created_by_id).where(Verdict.id == verdict_id))
+    known = session.scalar(select(Asking.id).where(Asking.verdict_id == verdict_id, Asking.user_id == user_id))
+    if made_for != user_id and known is None:
+        session.add(Asking(verdict_id=verdict_id, user_id=user_id))
 
 
 def attempts(session: Session, item_id: int, rubric_version_id: int, judge_id: int) -> int:

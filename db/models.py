@@ -47,7 +47,21 @@ class User(Base):
     """admin, lead or annotator."""
     password_hash: Mapped[str | None] = mapped_column(String(200))
     """Argon2id with its salt and settings; null for who can't sign in, such as the local owner."""
+    disabled_at: Mapped[datetime | None]
+    """Since when they can't sign in any more; what they said stays theirs."""
     created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class SignIn(Base):
+    """A browser or a program in which a person is signed in."""
+
+    __tablename__ = "sign_ins"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_digest: Mapped[str] = mapped_column(String(64), unique=True)
+    """SHA-256 of what the browser shows: who reads the database can't sign in with it."""
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    expires_at: Mapped[datetime]
 
 
 class Rubric(Base):
@@ -288,6 +302,17 @@ class Verdict(Base):
     judge: Mapped[Judge] = relationship()
     readings: Mapped[list["VerdictReading"]] = relationship(order_by="VerdictReading.id")
     labels: Mapped[list["Label"]] = relationship(order_by="Label.id", back_populates="verdict")
+
+
+class Asking(Base):
+    """A person asked what a verdict of somebody else's had answered already."""
+
+    __tablename__ = "askings"
+    __table_args__ = (UniqueConstraint("verdict_id", "user_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    verdict_id: Mapped[int] = mapped_column(ForeignKey("verdicts.id"))
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class VerdictReading(Base):

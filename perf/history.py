@@ -53,20 +53,20 @@ def main() -> None:
 def _questions(history: History) -> dict[str, Callable[[], object]]:
     rare = Filter(rubric_id=4, model_version_id=4, mode=Mode.PAIRWISE)
     return {
-        "first page": lambda: history.page(Filter(), 1),
-        "last page that can be reached": lambda: history.page(Filter(), 10_000),
-        "page of one mode": lambda: history.page(Filter(mode=Mode.PAIRWISE), 1),
-        "page of one model": lambda: history.page(Filter(model_version_id=2), 1),
-        "page of one rubric": lambda: history.page(Filter(rubric_id=2), 1),
-        "page of a rare model, rubric and mode": lambda: history.page(rare, 1),
-        "page of the agreed": lambda: history.page(Filter(agreement=Agreement.AGREED), 1),
-        "page of the overridden": lambda: history.page(Filter(agreement=Agreement.OVERRIDDEN), 1),
-        "page of the not labelled": lambda: history.page(Filter(agreement=Agreement.UNLABELLED), 1),
+        "first page": lambda: history.page(Filter(), 1, 1),
+        "last page that can be reached": lambda: history.page(Filter(), 10_000, 1),
+        "page of one mode": lambda: history.page(Filter(mode=Mode.PAIRWISE), 1, 1),
+        "page of one model": lambda: history.page(Filter(model_version_id=2), 1, 1),
+        "page of one rubric": lambda: history.page(Filter(rubric_id=2), 1, 1),
+        "page of a rare model, rubric and mode": lambda: history.page(rare, 1, 1),
+        "page of the agreed": lambda: history.page(Filter(agreement=Agreement.AGREED), 1, 1),
+        "page of the overridden": lambda: history.page(Filter(agreement=Agreement.OVERRIDDEN), 1, 1),
+        "page of the not labelled": lambda: history.page(Filter(agreement=Agreement.UNLABELLED), 1, 1),
         "choices": history.choices,
-        "one verdict opened": lambda: history.open(1),
-        "search, in half of the instructions": lambda: history.page(Filter(text="kettle"), 1),
-        "search, in one of the oldest": lambda: history.page(Filter(text=OLDEST_WORD), 1),
-        "search, in none": lambda: history.page(Filter(text="no such words"), 1),
+        "one verdict opened": lambda: history.open(1, 1),
+        "search, in half of the instructions": lambda: history.page(Filter(text="kettle"), 1, 1),
+        "search, in one of the oldest": lambda: history.page(Filter(text=OLDEST_WORD), 1, 1),
+        "search, in none": lambda: history.page(Filter(text="no such words"), 1, 1),
     }
 
 

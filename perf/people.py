@@ -38,7 +38,7 @@ def main() -> None:
             state = services.judging.start(question, settings.sampling, services.owner_id).wait()
             if state.phase is not RunPhase.DONE or state.verdict_id is None:
                 raise SystemExit(state.message)
-            return services.history.open(state.verdict_id).result
+            return services.history.open(state.verdict_id, services.owner_id).result
 
         started = time.perf_counter()
         rows = _spread(load_set(options.data / "direct_human_mix").rows, options.rows)

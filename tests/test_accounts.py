@@ -11,17 +11,17 @@ from db.session import Store
 
 def test_a_person_signs_in_with_their_password_and_with_no_other(any_store: Store) -> None:
     accounts = Accounts(any_store)
-    ada = accounts.add("  Ada  Lovelace ", "correct horse", "annotator")
+    ada = accounts.add("  Ada  Lovelace ", "correct horse", "annotator", owner(any_store))
     assert (ada.name, ada.role, ada.signs_in) == ("Ada Lovelace", Role.ANNOTATOR, True)
-    assert accounts.sign_in("Ada Lovelace", "correct horse") == ada
+    assert accounts.verified("Ada Lovelace", "correct horse") == ada
     for name, password in [("Ada Lovelace", "correct hors"), ("ada", "correct horse"), ("Ada Lovelace", "\ud800")]:
-        assert accounts.sign_in(name, password) is None
+        assert accounts.verified(name, password) is None
 
 
 def test_the_store_holds_no_password(store: Store) -> None:
-    Accounts(store).add("Ada", "correct horse", "lead")
+    Accounts(store).add("Ada", "correct horse", "lead", owner(store))
     with store.read() as session:
-        (kept,) = session.execute(text("SELECT password_hash FROM users")).one()
+        (kept,) = session.execute(text("SELECT password_hash FROM users WHERE name = 'Ada'")).one()
     assert kept.startswith("$argon2id$")
     assert "correct" not in kept
 
@@ -29,15 +29,15 @@ def test_the_store_holds_no_password(store: Store) -> None:
 def test_the_local_owner_can_not_sign_in(store: Store) -> None:
     owner(store)
     accounts = Accounts(store)
-    assert accounts.sign_in("owner", "") is None
+    assert accounts.verified("owner", "") is None
     assert [person.signs_in for person in accounts.people()] == [False]
 
 
 def test_a_name_is_taken_once_whatever_its_case(any_store: Store) -> None:
     accounts = Accounts(any_store)
-    accounts.add("Ada", "correct horse", "lead")
+    accounts.add("Ada", "correct horse", "lead", owner(any_store))
     with pytest.raises(ConflictError, match="ada"):
-        accounts.add("ada", "another horse", "lead")
+        accounts.add("ada", "another horse", "lead", owner(any_store))
     with pytest.raises(NotFoundError, match="user list"):
         accounts.named("Bob")
 
@@ -55,13 +55,13 @@ def test_what_can_not_be_a_person_is_refused_with_the_value(
     store: Store, name: str, password: str, role: str, said: str
 ) -> None:
     with pytest.raises(InvalidInputError, match=said):
-        Accounts(store).add(name, password, role)
-    assert Accounts(store).people() == []
+        Accounts(store).add(name, password, role, owner(store))
+    assert [person.name for person in Accounts(store).people()] == ["owner"]
 
 
 def test_a_role_covers_what_the_lower_ones_may(store: Store) -> None:
     accounts = Accounts(store)
-    ids = {role: accounts.add(role, "correct horse", role).id for role in Role}
+    ids = {role: accounts.add(role, "correct horse", role, owner(store)).id for role in Role}
     with store.read() as session:
         assert require_role(session, ids[Role.ADMIN], Role.LEAD, "make a project").name == "admin"
         assert require_role(session, ids[Role.LEAD], Role.LEAD, "make a project").name == "lead"

@@ -61,6 +61,10 @@ class Room:
         return self.ids["direct"], self.ids["pairwise"]
 
 
+def anybody(_user_id: int) -> None:
+    """Who mixes is checked by backend.accounts."""
+
+
 @pytest.fixture
 def room(store: Store, tmp_path: Path, parts: Family, owner_id: int) -> Iterator[Room]:
     yield from made_room(store, tmp_path, parts, free=1000 * GB)
@@ -86,10 +90,12 @@ def made_room(store: Store, home: Path, parts: Family, *, free: int) -> Iterator
         raise EngineError("No judge is needed here.")
 
     sweeps = Sweeps(store, registry, home, home / "data", device="cpu")
-    bench = LiveBench(registry, Serving(no_judge), home, device="cpu", dtype="float32", available=lambda device: free)
+    bench = LiveBench(
+        registry, Serving(no_judge), home, anybody, device="cpu", available=lambda device: free, dtype="float32"
+    )
     lab = AlphaLab(registry, jobs, sweeps, bench, activate, home=home, data_folder=home / "data")
     yield Room(lab, jobs, registry, home, ids, activated)
-    bench.clear()
+    bench.clear(1)
     jobs.close()
 
 
@@ -245,7 +251,7 @@ def test_alphas_that_are_none_are_refused(text: str) -> None:
 
 
 def loaded(room: Room) -> None:
-    room.lab.bench.load(*room.pair)
+    room.lab.bench.load(*room.pair, 1)
     for _ in range(600):
         if room.lab.bench.state.phase is not BenchPhase.LOADING:
             break
@@ -261,10 +267,10 @@ def test_the_bench_says_what_a_merge_at_that_alpha_says_and_records_nothing(room
     loaded(room)
     before = room.registry.list()
     item = Item("Say hello.", ("Hello, friend.",))
-    said = {alpha: room.lab.bench.ask(room.pair, alpha, item, RUBRIC) for alpha in (0.0, 0.3, 1.0)}
+    said = {alpha: room.lab.bench.ask(room.pair, alpha, item, RUBRIC, 1) for alpha in (0.0, 0.3, 1.0)}
     assert len({one.result for one in said.values()}) == 3
     assert said[0.3].recipe_digest == room.lab.spec(room.mix()).digest
-    pair = room.lab.bench.ask(room.pair, 0.3, Item("Say hello.", ("Hello.", "Go away.")), RUBRIC).result
+    pair = room.lab.bench.ask(room.pair, 0.3, Item("Say hello.", ("Hello.", "Go away.")), RUBRIC, 1).result
     assert isinstance(pair, PairVerdict)
     assert room.registry.list() == before
 
@@ -281,31 +287,31 @@ def test_the_bench_says_what_a_merge_at_that_alpha_says_and_records_nothing(room
 def test_only_the_loaded_pair_is_asked_and_only_one_or_two_responses(room: Room) -> None:
     item = Item("Say hello.", ("Hello.",))
     with pytest.raises(NotReadyError, match="not loaded"):
-        room.lab.bench.ask(room.pair, 0.3, item, RUBRIC)
+        room.lab.bench.ask(room.pair, 0.3, item, RUBRIC, 1)
     loaded(room)
     with pytest.raises(NotReadyError, match="not loaded"):
-        room.lab.bench.ask(room.pair[::-1], 0.3, item, RUBRIC)
+        room.lab.bench.ask(room.pair[::-1], 0.3, item, RUBRIC, 1)
     with pytest.raises(InvalidInputError, match="has 3"):
-        room.lab.bench.ask(room.pair, 0.3, Item("Say hello.", ("a", "b", "c")), RUBRIC)
+        room.lab.bench.ask(room.pair, 0.3, Item("Say hello.", ("a", "b", "c")), RUBRIC, 1)
     with pytest.raises(InvalidInputError, match=r"alpha is 1\.2"):
-        room.lab.bench.ask(room.pair, 1.2, item, RUBRIC)
-    room.lab.bench.clear()
+        room.lab.bench.ask(room.pair, 1.2, item, RUBRIC, 1)
+    room.lab.bench.clear(1)
     assert room.lab.bench.state.phase is BenchPhase.EMPTY
     with pytest.raises(NotReadyError, match="not loaded"):
-        room.lab.bench.ask(room.pair, 0.3, item, RUBRIC)
+        room.lab.bench.ask(room.pair, 0.3, item, RUBRIC, 1)
 
 
 def test_without_memory_the_bench_says_how_much_it_would_take(store: Store, tmp_path: Path, parts: Family) -> None:
     for room in made_room(store, tmp_path, parts, free=GB // 10):
         with pytest.raises(EngineError, match=r"0\.5 GB on cpu beside the judge that serves, and 0\.1 GB are free"):
-            room.lab.bench.load(*room.pair)
+            room.lab.bench.load(*room.pair, 1)
         assert room.lab.bench.state.phase is BenchPhase.EMPTY
 
 
 def test_experts_that_cannot_be_mixed_are_told_in_the_state(room: Room) -> None:
     folder = Path(room.registry.get(room.ids["pairwise"]).path)
     (folder / "chat_template.jinja").write_text("{{ messages[0]['content'] }}")
-    room.lab.bench.load(*room.pair)
+    room.lab.bench.load(*room.pair, 1)
     for _ in range(300):
         if room.lab.bench.state.phase is not BenchPhase.LOADING:
             break

@@ -128,28 +128,28 @@ def test_a_paused_batch_stands_still_and_goes_on_where_it_was(bench: ProjectBenc
     jobs.start()
     while len(engine.asked) < 5:
         time.sleep(0.01)
-    jobs.pause(job_id)
+    jobs.pause(job_id, bench.lead)
     time.sleep(0.5)
     still = len(engine.asked)
     time.sleep(1.5)
     assert len(engine.asked) == still < 40
     assert jobs.get(job_id).state is JobState.PAUSED
     with pytest.raises(ConflictError, match="paused"):
-        jobs.pause(job_id)
-    jobs.resume(job_id)
+        jobs.pause(job_id, bench.lead)
+    jobs.resume(job_id, bench.lead)
     done = jobs.wait(job_id, 30)
     assert (done.state, done.result) == (JobState.DONE, {"items": 40, "judged": 40, "failed": 0})
     assert len(engine.asked) == 40
     with pytest.raises(ConflictError, match="nothing to resume"):
-        jobs.resume(job_id)
+        jobs.resume(job_id, bench.lead)
     jobs.close()
 
 
 def test_a_paused_batch_can_be_cancelled(bench: ProjectBench) -> None:
     jobs = Jobs(bench.store, bench.folder, {})
     job_id = judging_of(bench).submit(jobs, BatchOrder(bench.filled(1).id, Sampling()), bench.lead)
-    jobs.pause(job_id)
-    jobs.cancel(job_id)
+    jobs.pause(job_id, bench.lead)
+    jobs.cancel(job_id, bench.lead)
     assert jobs.get(job_id).state is JobState.CANCELLED
 
 

@@ -48,7 +48,7 @@ def test_the_command_line_comes_before_the_environment(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "example.org"])
 def test_an_address_that_others_can_reach_is_refused(host: str) -> None:
-    with pytest.raises(SettingsError, match="no accounts yet"):
+    with pytest.raises(SettingsError, match="Add --auth"):
         read_settings(host=host)
 
 

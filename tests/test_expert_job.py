@@ -68,7 +68,7 @@ def test_the_same_training_waits_once_and_may_be_asked_for_again_after_it_ended(
     with pytest.raises(ConflictError, match=rf"Job {first} \(queued\) trains exactly this"):
         submit_training(jobs, spec, owner_id)
     submit_training(jobs, spec.model_copy(update={"seed": 1}), owner_id)
-    jobs.cancel(first)
+    jobs.cancel(first, owner_id)
     again = jobs.get(submit_training(jobs, spec, owner_id))
     assert (again.kind, again.title, again.state) == (JobKind.TRAIN, "direct-1 (direct)", JobState.QUEUED)
     assert read_spec(again.spec) == placed(spec)

@@ -25,6 +25,9 @@ from tests.conftest import add_user
 from tests.factories import RECIPE, Bench
 from tests.test_judging import ONE, RUBRIC, Scripted, score_by_kindness
 
+OWNER = 1
+"""The id of who made everything in the store: the first person of a Bench."""
+
 
 @pytest.fixture
 def bench(any_store: Store) -> Bench:
@@ -46,11 +49,11 @@ def click() -> str:
 
 
 def found(history: History, **wanted: object) -> list[int]:
-    return [row.id for row in history.page(Filter(**wanted), 1).rows]
+    return [row.id for row in history.page(Filter(**wanted), 1, OWNER).rows]
 
 
 def test_an_empty_store_has_one_empty_page(history: History) -> None:
-    page = history.page(Filter(), 1)
+    page = history.page(Filter(), 1, OWNER)
     assert (page.rows, page.total, page.more, page.pages) == ((), 0, False, 1)
     assert history.choices().models == ()
 
@@ -61,15 +64,15 @@ def test_rows_say_the_result_in_words(bench: Bench, history: History) -> None:
     bench.pairwise("tie")
     bench.ranking((2, 1, 2))
     bench.unparsed()
-    words = [row.result for row in history.page(Filter(), 1).rows]
+    words = [row.result for row in history.page(Filter(), 1, OWNER).rows]
     assert words == ["not readable", "B > A = C", "Tie", "B", "4 of 5"]
 
 
 def test_a_row_names_rubric_model_and_what_people_said(bench: Bench, history: History, labels: Labels) -> None:
     verdict = bench.direct(4, instruction="x" * 500)
     labels.override_score(verdict, bench.author_id, click(), 2)
-    labels.agree(verdict, add_user(bench.store, "Ada", "annotator"), click())
-    (row,) = history.page(Filter(), 1).rows
+    labels.agree(verdict, add_user(bench.store, "Ada", "lead"), click())
+    (row,) = history.page(Filter(), 1, OWNER).rows
     assert (row.rubric_name, row.rubric_number, row.model_name) == ("Helpfulness", 1, "starter")
     assert row.instruction == "x" * 160
     assert row.confidence == pytest.approx(0.6)
@@ -84,25 +87,30 @@ def test_order_sensitive_verdicts_are_marked(bench: Bench, history: History) -> 
     bench.pairwise("A", p_a_first=0.9, p_a_second=0.7)
     bench.ranking(sensitive_pairs=2)
     bench.ranking(sensitive_pairs=0)
-    assert [row.order_sensitive for row in history.page(Filter(), 1).rows] == [False, True, False, True]
+    assert [row.order_sensitive for row in history.page(Filter(), 1, OWNER).rows] == [
+        False,
+        True,
+        False,
+        True,
+    ]
 
 
 def test_the_newest_comes_first_and_pages_do_not_overlap(bench: Bench, history: History) -> None:
     made = [bench.direct(1 + n % 5) for n in range(12)]
-    pages = [history.page(Filter(), number, size=5) for number in (1, 2, 3)]
+    pages = [history.page(Filter(), number, bench.author_id, size=5) for number in (1, 2, 3)]
     assert [row.id for page in pages for row in page.rows] == made[::-1]
     assert [(page.first, page.total, page.pages) for page in pages] == [(1, 12, 3), (6, 12, 3), (11, 12, 3)]
 
 
 def test_a_page_past_the_end_is_the_last_one(bench: Bench, history: History) -> None:
     made = [bench.direct() for _ in range(3)]
-    page = history.page(Filter(), 9, size=2)
+    page = history.page(Filter(), 9, bench.author_id, size=2)
     assert (page.number, [row.id for row in page.rows]) == (2, made[:1])
 
 
 def test_pages_start_at_one(history: History) -> None:
     with pytest.raises(InvalidInputError, match="Page 0"):
-        history.page(Filter(), 0)
+        history.page(Filter(), 0, OWNER)
 
 
 def test_what_lies_beyond_the_limit_is_said_but_not_counted(
@@ -111,10 +119,10 @@ def test_what_lies_beyond_the_limit_is_said_but_not_counted(
     monkeypatch.setattr(history_module, "MOST_FOUND", 4)
     for _ in range(4):
         bench.direct()
-    exactly = history.page(Filter(), 1, size=3)
+    exactly = history.page(Filter(), 1, bench.author_id, size=3)
     assert (exactly.total, exactly.more, exactly.pages) == (4, False, 2)
     bench.direct()
-    beyond = history.page(Filter(), 1, size=3)
+    beyond = history.page(Filter(), 1, bench.author_id, size=3)
     assert (beyond.total, beyond.more, beyond.pages) == (4, True, 2)
 
 
@@ -147,7 +155,7 @@ def test_models_and_rubrics_without_verdicts_are_no_choice(bench: Bench, history
 
 
 def test_every_verdict_is_agreed_overridden_or_unlabelled(bench: Bench, history: History, labels: Labels) -> None:
-    ada = add_user(bench.store, "Ada", "annotator")
+    ada = add_user(bench.store, "Ada", "lead")
     agreed, kept, split, changed, undone, plain = (bench.direct(4) for _ in range(6))
     labels.agree(agreed, bench.author_id, click())
     labels.override_score(kept, bench.author_id, click(), 4)
@@ -202,7 +210,7 @@ def test_an_opened_direct_assessment_is_whole(bench: Bench, history: History, la
         4, instruction="Why?", response="Because.", reference="For this reason.", feedback="Too short."
     )
     labels.override_score(verdict, bench.author_id, click(), 2, "thin")
-    detail = history.open(verdict)
+    detail = history.open(verdict, bench.author_id)
     assert detail.item.instruction == "Why?"
     assert detail.item.responses == ("Because.",)
     assert detail.item.reference == "For this reason."
@@ -218,7 +226,7 @@ def test_an_opened_direct_assessment_is_whole(bench: Bench, history: History, la
 
 
 def test_an_opened_verdict_names_its_maker(bench: Bench, history: History) -> None:
-    maker = history.open(bench.direct()).maker
+    maker = history.open(bench.direct(), bench.author_id).maker
     assert (maker.model_name, maker.engine, maker.device, maker.dtype) == ("starter", "transformers", "cpu", "bfloat16")
     assert maker.recipe == '{"alpha": 0.5, "method": "linear", "parents": ["direct", "pairwise"]}'
     assert len(maker.model_digest) == len(maker.format_digest) == 64
@@ -232,7 +240,7 @@ def test_the_maker_of_an_opened_verdict_has_the_digest_that_its_judge_was_stored
 ) -> None:
     sampling = Sampling(temperature=0.7, top_p=0.9, seed=7)
     bench.judge_id = bench.judge("another", sampling, bench.model("another", recipe))
-    detail = history.open(bench.direct())
+    detail = history.open(bench.direct(), bench.author_id)
     assert detail.maker.digest == detail.maker_digest
 
 
@@ -251,7 +259,7 @@ def test_a_loaded_judge_and_the_verdict_it_gave_name_one_maker(store: Store, own
 
 
 def test_an_opened_pair_has_both_orders(bench: Bench, history: History) -> None:
-    detail = history.open(bench.pairwise("A", p_a_first=0.9, p_a_second=0.4))
+    detail = history.open(bench.pairwise("A", p_a_first=0.9, p_a_second=0.4), bench.author_id)
     assert isinstance(detail.result, PairVerdict)
     assert (detail.result.p_a_first, detail.result.p_a_second) == (0.9, 0.4)
     assert detail.result.confidence == pytest.approx(0.65)
@@ -260,7 +268,7 @@ def test_an_opened_pair_has_both_orders(bench: Bench, history: History) -> None:
 
 
 def test_an_opened_ranking_is_best_first(bench: Bench, history: History) -> None:
-    detail = history.open(bench.ranking((2, 1, 3), sensitive_pairs=1))
+    detail = history.open(bench.ranking((2, 1, 3), sensitive_pairs=1), bench.author_id)
     assert isinstance(detail.result, RankingVerdict)
     assert detail.result.order == (1, 0, 2)
     assert (detail.result.sensitive_pairs, detail.result.pairs) == (1, 3)
@@ -269,7 +277,7 @@ def test_an_opened_ranking_is_best_first(bench: Bench, history: History) -> None
 
 
 def test_an_unreadable_verdict_keeps_its_text_and_has_no_result(bench: Bench, history: History) -> None:
-    detail = history.open(bench.unparsed("I would rather not say."))
+    detail = history.open(bench.unparsed("I would rather not say."), bench.author_id)
     assert (detail.result, detail.status) == (None, Status.UNPARSED)
     assert detail.readings[0].reading.raw_text == "I would rather not say."
     assert detail.readings[0].reading.probabilities is None
@@ -277,7 +285,7 @@ def test_an_unreadable_verdict_keeps_its_text_and_has_no_result(bench: Bench, hi
 
 def test_an_unknown_verdict_is_named(history: History) -> None:
     with pytest.raises(NotFoundError, match="404"):
-        history.open(404)
+        history.open(404, OWNER)
 
 
 def sqlite_plan(store: Store, *wanted: object) -> str:

@@ -151,7 +151,7 @@ def test_a_running_job_counts_as_running_until_it_has_stopped(make: Make, owner_
     jobs.start()
     job_id = submit(jobs, owner_id)
     until(is_state(jobs, job_id, JobState.RUNNING))
-    jobs.cancel(job_id)
+    jobs.cancel(job_id, owner_id)
     assert asked.wait(5)
     view = jobs.get(job_id)
     assert (view.state, view.message, view.finished) == (JobState.RUNNING, "Stopping …", False)
@@ -170,7 +170,7 @@ def test_a_job_that_was_done_before_it_saw_the_cancel_is_done(make: Make, owner_
     jobs.start()
     job_id = submit(jobs, owner_id)
     until(is_state(jobs, job_id, JobState.RUNNING))
-    jobs.cancel(job_id)
+    jobs.cancel(job_id, owner_id)
     assert jobs.wait(job_id, 20).result == {"made": True}
 
 
@@ -185,9 +185,9 @@ def test_a_queued_job_that_is_cancelled_never_begins(make: Make, owner_id: int) 
     jobs.start()
     first, second, third = (submit(jobs, owner_id) for _ in range(3))
     until(lambda: begun)
-    jobs.cancel(second)
+    jobs.cancel(second, owner_id)
     assert jobs.get(second).state is JobState.CANCELLED
-    jobs.cancel(first)
+    jobs.cancel(first, owner_id)
     until(lambda: third in begun)
     assert begun == [first, third]
 
@@ -197,7 +197,7 @@ def test_cancelling_a_job_that_has_ended_changes_nothing(make: Make, owner_id: i
     jobs.start()
     job_id = submit(jobs, owner_id)
     done = jobs.wait(job_id, 20)
-    jobs.cancel(job_id)
+    jobs.cancel(job_id, owner_id)
     assert jobs.get(job_id) == done
 
 
@@ -233,7 +233,7 @@ def test_a_result_that_cannot_be_stored_is_a_fault_and_not_an_endless_loop(make:
 
 
 def test_a_failed_or_cancelled_job_is_tried_again_as_a_new_one(make: Make, store: Store, owner_id: int) -> None:
-    other_id = add_user(store, "lead", "lead")
+    other_id = add_user(store, "colleague", "admin")
     broken = True
 
     def work(context: JobContext) -> dict[str, Any]:
@@ -253,8 +253,9 @@ def test_a_failed_or_cancelled_job_is_tried_again_as_a_new_one(make: Make, store
         jobs.again(again.id, owner_id)
 
 
-def test_an_unknown_job_is_named(make: Make) -> None:
-    for ask in (make(echo).get, make(echo).cancel):
+def test_an_unknown_job_is_named(make: Make, owner_id: int) -> None:
+    jobs = make(echo)
+    for ask in (jobs.get, lambda job_id: jobs.cancel(job_id, owner_id)):
         with pytest.raises(NotFoundError, match="no job 7"):
             ask(7)
 
@@ -317,7 +318,7 @@ def test_a_job_that_was_cancelled_while_its_process_died_is_not_begun_again(
     job_id = submit(dead, owner_id)
     with store.write() as session:
         session.execute(update(Job).values(state=JobState.RUNNING))
-    dead.cancel(job_id)
+    dead.cancel(job_id, owner_id)
     jobs = make(lambda context: begun.append(context) or {})
     jobs.start()
     view = jobs.wait(job_id, 20)
@@ -329,7 +330,7 @@ def test_jobs_and_cancels_of_another_process_are_seen(make: Make, owner_id: int)
     jobs.start()
     job_id = submit(other, owner_id)
     until(is_state(other, job_id, JobState.RUNNING))
-    other.cancel(job_id)
+    other.cancel(job_id, owner_id)
     assert other.wait(job_id, 20).state is JobState.CANCELLED
 
 

@@ -94,18 +94,21 @@ def test_a_new_label_supersedes_the_current_one_and_both_are_kept(bench: Bench, 
     first = labels.agree(verdict, bench.author_id, click())
     second = labels.override_score(verdict, bench.author_id, click(), 2)
     assert second.supersedes_id == first.id
-    assert [(view.words, view.current) for view in labels.trail(verdict)] == [("4 of 5", False), ("2 of 5", True)]
+    assert [(view.words, view.current) for view in labels.trail(verdict, bench.author_id)] == [
+        ("4 of 5", False),
+        ("2 of 5", True),
+    ]
     assert labels.current(verdict, bench.author_id) == second
 
 
 def test_people_label_the_same_verdict_beside_each_other(bench: Bench, labels: Labels) -> None:
-    verdict, other = bench.direct(4), add_user(bench.store, "Ada", "annotator")
+    verdict, other = bench.direct(4), add_user(bench.store, "Ada", "lead")
     labels.agree(verdict, bench.author_id, click())
     labels.override_score(verdict, other, click(), 1)
     labels.undo(verdict, bench.author_id, click())
     assert labels.current(verdict, bench.author_id) is None
     assert labels.current(verdict, other).words == "1 of 5"
-    assert [view.author for view in labels.trail(verdict)] == ["owner", "Ada", "owner"]
+    assert [view.author for view in labels.trail(verdict, bench.author_id)] == ["owner", "Ada", "owner"]
 
 
 def test_the_same_click_twice_is_one_label(bench: Bench, labels: Labels) -> None:
@@ -146,7 +149,12 @@ def test_undo_brings_back_the_label_before(bench: Bench, labels: Labels) -> None
     back = labels.undo(verdict, bench.author_id, click())
     assert (back.words, back.note, back.restores_id) == ("2 of 5", "first thought", first.id)
     assert labels.current(verdict, bench.author_id) == back
-    assert [view.kind for view in labels.trail(verdict)] == ["override", "override", "withdrawn", "override"]
+    assert [view.kind for view in labels.trail(verdict, bench.author_id)] == [
+        "override",
+        "override",
+        "withdrawn",
+        "override",
+    ]
 
 
 def test_undoing_twice_leaves_none(bench: Bench, labels: Labels) -> None:
@@ -213,7 +221,7 @@ def test_tabs_that_label_at_once_leave_one_chain(bench: Bench, labels: Labels) -
         thread.join()
     rows = label_rows(bench.store)
     assert [row.supersedes_id for row in rows] == [None, *(row.id for row in rows[:-1])]
-    assert [view.current for view in labels.trail(verdict)].count(True) == 1
+    assert [view.current for view in labels.trail(verdict, bench.author_id)].count(True) == 1
 
 
 def test_there_is_nothing_to_agree_with_where_no_result_was_read(bench: Bench, labels: Labels) -> None:

@@ -166,7 +166,7 @@ def test_the_same_merge_is_not_queued_twice(lab: Lab, jobs: Jobs, owner_id: int)
         "linear at alpha 0.3, then activate",
         "linear at alpha 0.3",
     ]
-    jobs.cancel(first)
-    jobs.cancel(other)
+    jobs.cancel(first, owner_id)
+    jobs.cancel(other, owner_id)
     assert submit_merge(jobs, MergeOrder(lab.spec()), owner_id) > other
     assert jobs.get(first).state is JobState.CANCELLED

@@ -31,9 +31,13 @@ class Held:
         return Registration(7, f"{place} is registered.")
 
 
+def anybody(_user_id: int) -> None:
+    """Who registers is checked by backend.accounts."""
+
+
 def begin(held: Held) -> Registering:
-    registering = Registering(held)  # type: ignore[arg-type]
-    registering.start("org/model")
+    registering = Registering(held, anybody)  # type: ignore[arg-type]
+    registering.start("org/model", 1)
     wait_for(lambda: registering.state.fraction == 0.25)
     return registering
 
@@ -65,17 +69,17 @@ def test_a_second_one_is_refused_until_the_first_has_ended() -> None:
     held = Held()
     registering = begin(held)
     with pytest.raises(ConflictError, match="org/model is being registered"):
-        registering.start("another/model")
+        registering.start("another/model", 1)
     held.gate.set()
     ended(registering)
-    registering.start("another/model")
+    registering.start("another/model", 1)
     assert ended(registering).place == "another/model"
 
 
 def test_it_is_cancelled_at_its_next_report() -> None:
     held = Held()
     registering = begin(held)
-    registering.cancel()
+    registering.cancel(1)
     held.gate.set()
     assert ended(registering).phase is RegisteringPhase.CANCELLED
     assert "org/model was not registered" in registering.state.message
@@ -107,16 +111,16 @@ def test_what_a_library_still_reports_after_the_end_changes_nothing() -> None:
 
 
 def test_an_empty_place_is_refused_at_once() -> None:
-    registering = Registering(Held())  # type: ignore[arg-type]
+    registering = Registering(Held(), anybody)  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="folder or hub name is empty"):
-        registering.start("  ")
+        registering.start("  ", 1)
     assert registering.state is None
 
 
 def test_a_real_folder_is_registered(store: Store, tiny_model: Path, tmp_path: Path) -> None:
     registry = Registry(store, tmp_path)
-    registering = Registering(registry)
-    registering.start(str(tiny_model))
+    registering = Registering(registry, anybody)
+    registering.start(str(tiny_model), 1)
     state = ended(registering)
     assert state.phase is RegisteringPhase.DONE, state.message
     assert registry.get(state.id).name == "tiny"

@@ -64,7 +64,7 @@ def verdict_of(served: Served, store: Store, owner_id: int, *responses: str) -> 
     assert state.phase is RunPhase.DONE, state.message
     assert state.verdict_id is not None
     serving.close()
-    return History(store).open(state.verdict_id)
+    return History(store).open(state.verdict_id, owner_id)
 
 
 def test_with_the_tokenizer_a_verdict_has_its_distribution(
@@ -161,7 +161,9 @@ def test_the_model_behind_an_endpoint_can_t_be_exchanged_here(
     loader = JudgeLoader(Settings(engine="openai", base_url=server.url, home=tmp_path), registry)
     served = loader.first(silent)
     with pytest.raises(ConflictError, match="without --engine openai"):
-        Activating(registry, Serving(loader.first), loader).start(served.model_version_id, owner_id)
+        Activating(registry, Serving(loader.first), loader, lambda user_id: None).start(
+            served.model_version_id, owner_id
+        )
     served.engine.close()
 
 

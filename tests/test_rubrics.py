@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.errors import ConflictError, InvalidInputError, NotFoundError
+from backend.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError
 from backend.rubrics import SHIPPED, RubricDraft, RubricLibrary, RubricView, version_for
 from backend.types import Rubric
 from db import models
@@ -86,7 +86,7 @@ def test_seeding_leaves_alone_what_a_person_renamed_or_archived(library: RubricL
     library.seed()
     tone, clarity = library.search("tone manner")[0], library.search("first reading")[0]
     library.edit(tone.id, tone.revision, replace(tone.draft, name="Our tone", criterion="Ours?"), author)
-    library.archive(clarity.id)
+    library.archive(clarity.id, author)
     before = library.search(include_archived=True)
     library.seed()
     assert library.search(include_archived=True) == before
@@ -117,11 +117,11 @@ def test_wildcards_in_a_search_are_plain_characters(library: RubricLibrary, auth
 
 def test_archived_rubrics_are_found_only_when_asked_for(library: RubricLibrary, author: int) -> None:
     created = library.create(DRAFT, author)
-    archived = library.archive(created.id)
+    archived = library.archive(created.id, author)
     assert archived.archived
     assert library.search() == []
     assert library.search(include_archived=True) == [archived]
-    assert library.unarchive(created.id) == created
+    assert library.unarchive(created.id, author) == created
     assert library.search() == [created]
 
 
@@ -175,7 +175,7 @@ def test_an_edit_that_began_before_another_is_refused_and_changes_nothing(
 
 
 def test_an_archived_rubric_is_not_edited(library: RubricLibrary, author: int) -> None:
-    archived = library.archive(library.create(DRAFT, author).id)
+    archived = library.archive(library.create(DRAFT, author).id, author)
     with pytest.raises(ConflictError, match="Unarchive it first"):
         library.edit(archived.id, archived.revision, replace(DRAFT, criterion="Mine?"), author)
 
@@ -227,10 +227,10 @@ def test_two_rubrics_in_use_never_share_a_name_whatever_its_case(library: Rubric
         library.create(replace(DRAFT, name="STRASSE"), author)
     with pytest.raises(ConflictError, match="named “Straße”"):
         library.edit(other.id, other.revision, replace(DRAFT, name="strasse"), author)
-    library.archive(taken.id)
+    library.archive(taken.id, author)
     library.create(replace(DRAFT, name="strasse"), author)
     with pytest.raises(ConflictError, match="named “strasse”"):
-        library.unarchive(taken.id)
+        library.unarchive(taken.id, author)
 
 
 def test_of_several_people_who_take_a_name_at_once_one_gets_it(library: RubricLibrary, author: int) -> None:
@@ -267,10 +267,27 @@ def test_a_clone_of_the_longest_name_still_fits(library: RubricLibrary, author: 
     assert library.clone(original.draft, author).name == "n" * 96 + " (2)"
 
 
-def test_ids_that_name_nothing_are_refused(library: RubricLibrary) -> None:
-    for ask in (library.get, library.versions, library.get_version, library.archive, library.unarchive):
+def test_ids_that_name_nothing_are_refused(library: RubricLibrary, author: int) -> None:
+    for look in (library.get, library.versions, library.get_version):
         with pytest.raises(NotFoundError, match="999"):
-            ask(999)
+            look(999)
+    for change in (library.archive, library.unarchive):
+        with pytest.raises(NotFoundError, match="999"):
+            change(999, author)
+
+
+def test_an_annotator_changes_nothing_in_the_library(library: RubricLibrary, any_store: Store, author: int) -> None:
+    created, ann = library.create(DRAFT, author), add_user(any_store, "ann", "annotator")
+    for change in (
+        lambda: library.create(replace(DRAFT, name="Other"), ann),
+        lambda: library.edit(created.id, created.revision, replace(DRAFT, name="Other"), ann),
+        lambda: library.clone(DRAFT, ann),
+        lambda: library.archive(created.id, ann),
+        lambda: library.import_json(b"[]", ann),
+    ):
+        with pytest.raises(NotAllowedError, match="only a lead or above may change the rubric library"):
+            change()
+    assert library.in_place(Rubric("Is it kind?", ()), ann)
 
 
 def test_an_export_is_imported_into_an_empty_library_as_it_was(tmp_path: Path, store: Store, owner_id: int) -> None:
@@ -288,7 +305,7 @@ def test_an_export_is_imported_into_an_empty_library_as_it_was(tmp_path: Path, s
 
 
 def test_an_export_can_hold_chosen_rubrics_alone_archived_ones_too(library: RubricLibrary, author: int) -> None:
-    kept = library.archive(library.create(DRAFT, author).id)
+    kept = library.archive(library.create(DRAFT, author).id, author)
     library.create(replace(DRAFT, name="Other"), author)
     assert json.loads(library.export_json([kept.id])) == [row()]
     assert [exported["name"] for exported in json.loads(library.export_json())] == ["Other"]
@@ -385,7 +402,7 @@ def test_what_is_there_already_is_reported_and_not_doubled(library: RubricLibrar
 
 
 def test_an_archived_rubric_is_not_doubled_by_an_import(library: RubricLibrary, author: int) -> None:
-    library.archive(library.create(DRAFT, author).id)
+    library.archive(library.create(DRAFT, author).id, author)
     assert library.import_json(as_bytes(row()), author).duplicates == ("Politeness (archived)",)
     assert library.search() == []
 

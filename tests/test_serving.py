@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from backend.accounts import Accounts, Role
 from backend.activating import Activating
 from backend.config import Settings, read_settings
 from backend.engines.transformers import TransformersEngine
@@ -512,7 +513,9 @@ class House:
         self.registry = Registry(store, settings.home_folder, in_use=self.in_use)
         loader = JudgeLoader(settings, self.registry)
         self.serving = Serving(loader.first)
-        self.activating = Activating(self.registry, self.serving, loader)
+        self.activating = Activating(
+            self.registry, self.serving, loader, Accounts(store).permit(Role.ADMIN, "activate")
+        )
         self.models = [self.registry.register(str(folder), silent).id for folder in folders]
 
     def in_use(self) -> Mapping[int, str]:
@@ -562,7 +565,7 @@ def test_swapping_under_load_every_verdict_names_a_judge_that_served_and_none_fa
     for person in people:
         person.join(30)
     assert set(phases) == {RunPhase.DONE}
-    makers = [history.open(verdict_id).maker for verdict_id in verdicts if verdict_id is not None]
+    makers = [history.open(verdict_id, house.owner_id).maker for verdict_id in verdicts if verdict_id is not None]
     served = {(house.view(number).name, house.view(number).digest) for number in (0, 1)}
     assert {(maker.model_name, maker.model_digest) for maker in makers} == served
     assert house.registry.active() == house.models[1]

@@ -34,18 +34,18 @@ class _AlphaLabPage:
         self._lab = services.alpha_lab
         self._jobs = services.jobs
         self._serving = services.serving
-        self._owner_id = services.owner_id
+        self._who = services.who
         self.status = gr.HTML(progress.serving_status(self._serving.state), label="State of the judge")
         self.change = gr.HTML(label="What became of the change", visible=False)
         self.empty = gr.HTML(label="What to do first", visible=False)
         with gr.Column() as self.bench:
-            self.mix = MixPane(self._lab, self._jobs, self._owner_id)
+            self.mix = MixPane(self._lab, self._jobs, self._who)
             with gr.Row(elem_classes="assay-columns assay-lab"):
                 with gr.Column(scale=5, min_width=300):
                     self.mix.lay_out_recipe()
                 with gr.Column(scale=7, min_width=300):
-                    self.live = LivePane(self._lab.bench, services.library)
-            self.sweeps = SweepPane(self._lab, self._jobs, self._owner_id)
+                    self.live = LivePane(self._lab.bench, services.library, services.who)
+            self.sweeps = SweepPane(self._lab, self._jobs, self._who)
         self.timer = gr.Timer(REFRESH_SECONDS, active=False)
 
     @property
@@ -128,18 +128,18 @@ class _AlphaLabPage:
 
     @shown
     def _merge(self, data: Mapping[Component, Any]) -> Update:
-        return self.mix.begin(self._lab.merge(self.mix.mix(data), self._owner_id, activate=False))
+        return self.mix.begin(self._lab.merge(self.mix.mix(data), self._who(), activate=False))
 
     @shown
     def _merge_and_activate(self, data: Mapping[Component, Any]) -> Update:
-        return self.mix.begin(self._lab.merge(self.mix.mix(data), self._owner_id, activate=True))
+        return self.mix.begin(self._lab.merge(self.mix.mix(data), self._who(), activate=True))
 
     @shown
     def _merge_point(self, data: Mapping[Component, Any]) -> Update:
         job_id, key = picked(data[self.sweeps.opened]), data[self.sweeps.point]
         if job_id is None or not key:
             raise InvalidInputError("No point is chosen. Open a sweep, and choose one of its merged points.")
-        merging = self._lab.merge_point(job_id, key, self._owner_id)
+        merging = self._lab.merge_point(job_id, key, self._who())
         what = "is there already" if merging.job_id is None else f"is merged by job {merging.job_id}"
         tell(f"{key} {what} and then put into service. Under “Merge” above you see how far that is.")
         return self.mix.begin(merging)

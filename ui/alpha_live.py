@@ -1,6 +1,6 @@
 """The alpha lab's second pane: an item, two experts in memory, and what their mix says as alpha moves."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,8 +37,9 @@ class Trail:
 class LivePane:
     """The components, and the handlers that ask the bench."""
 
-    def __init__(self, bench: LiveBench, library: RubricLibrary) -> None:
+    def __init__(self, bench: LiveBench, library: RubricLibrary, who: Callable[[], int]) -> None:
         self._bench = bench
+        self._who = who
         self._library = library
         gr.HTML("<div class='assay-heading'><h2>Live</h2></div>", label="About live alpha")
         self.status = gr.HTML(alpha_render.bench_status(bench.state), label="State of live alpha")
@@ -109,14 +110,14 @@ class LivePane:
             _require_linear(wanted.method)
             if wanted.direct_id is None or wanted.pairwise_id is None:
                 raise InvalidInputError("Pick a direct expert and a pairwise expert first.")
-            self._bench.load(wanted.direct_id, wanted.pairwise_id)
+            self._bench.load(wanted.direct_id, wanted.pairwise_id, self._who())
             return self._told()
 
         return load
 
     @shown
     def _clear(self) -> Update:
-        self._bench.clear()
+        self._bench.clear(self._who())
         return self._told()
 
     def _mover(self, mix: MixPane) -> Any:
@@ -145,7 +146,7 @@ class LivePane:
             _require_linear(wanted.method)
             item, rubric = self._item(data), self._rubric(data)
             pair = (wanted.direct_id or 0, wanted.pairwise_id or 0)
-            opinion = self._bench.ask(pair, wanted.alpha, item, rubric)
+            opinion = self._bench.ask(pair, wanted.alpha, item, rubric, self._who())
         except SHOWN as error:
             reason = alpha_render.not_live(str(error))
             return {

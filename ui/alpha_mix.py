@@ -1,6 +1,6 @@
 """The alpha lab's first pane: what is mixed and how, the recipe that it makes, and the merge that comes of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gradio as gr
@@ -24,10 +24,10 @@ Update = dict[Component, Any]
 class MixPane:
     """What is mixed and how: the fields, the recipe that they make, and the merge that comes of it."""
 
-    def __init__(self, lab: AlphaLab, jobs: Jobs, owner_id: int) -> None:
+    def __init__(self, lab: AlphaLab, jobs: Jobs, who: Callable[[], int]) -> None:
         self._lab = lab
         self._jobs = jobs
-        self._owner_id = owner_id
+        self._who = who
         self._lay_out_fields()
 
     def _lay_out_fields(self) -> None:
@@ -153,9 +153,9 @@ class MixPane:
     def press(self, job_id: int, act: str) -> Update:
         """Cancel a merge, or try a failed one again."""
         if act == CANCEL:
-            self._jobs.cancel(job_id)
+            self._jobs.cancel(job_id, self._who())
         elif act == AGAIN:
-            job_id = self._jobs.again(job_id, self._owner_id)
+            job_id = self._jobs.again(job_id, self._who())
         return {self.last_job: job_id, **self.look({self.last_job: job_id, self.said: ""})}
 
     def look(self, data: Mapping[Component, Any]) -> Update:

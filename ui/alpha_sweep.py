@@ -1,7 +1,7 @@
 """The alpha lab's third pane: a grid of merges measured on labelled sets, and the curve that comes of it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -27,10 +27,10 @@ Update = dict[Component, Any]
 class SweepPane:
     """The components, and the handlers that start sweeps and show what they found."""
 
-    def __init__(self, lab: AlphaLab, jobs: Jobs, owner_id: int) -> None:
+    def __init__(self, lab: AlphaLab, jobs: Jobs, who: Callable[[], int]) -> None:
         self._lab = lab
         self._jobs = jobs
-        self._owner_id = owner_id
+        self._who = who
         with gr.Row(elem_classes="assay-columns assay-lab"):
             with gr.Column(scale=5, min_width=300):
                 self._lay_out_form()
@@ -167,7 +167,7 @@ class SweepPane:
     def _starter(self, mix: MixPane) -> Any:
         @shown
         def start(data: Mapping[Component, Any]) -> Update:
-            job_id = self._lab.sweep(self._wish(mix, data), self._owner_id)
+            job_id = self._lab.sweep(self._wish(mix, data), self._who())
             tell(f"Job {job_id} sweeps behind this page. What it has measured by now is drawn as it goes.")
             return self._shown({**data, self.opened: job_id, self.drawn: ""})
 
@@ -177,9 +177,9 @@ class SweepPane:
     def _press(self, data: Mapping[Component, Any], event: gr.EventData) -> Update:
         job_id = int(event.job)
         if event.act == CANCEL:
-            self._jobs.cancel(job_id)
+            self._jobs.cancel(job_id, self._who())
         elif event.act == AGAIN:
-            job_id = self._jobs.again(job_id, self._owner_id)
+            job_id = self._jobs.again(job_id, self._who())
         return self._shown({**data, self.opened: job_id})
 
     @shown

@@ -42,7 +42,7 @@ class _BenchmarksPage:
         self._jobs: Jobs = services.jobs
         self._registry: Registry = services.registry
         self._serving = services.serving
-        self._owner_id = services.owner_id
+        self._who = services.who
         self.status = gr.HTML(progress.serving_status(self._serving.state), label="State of the judge")
         with gr.Row(elem_classes="assay-columns assay-lab"):
             with gr.Column(scale=5, min_width=300):
@@ -111,7 +111,7 @@ class _BenchmarksPage:
         sets = tuple(WantedSet(name=name, size=size) for name in data[self.sets] or ())
         spec = BenchSpec(tuple(data[self.judges] or ()), sets, VERDICT_ONLY)
         title = ", ".join(self._names(spec))
-        job_id = self._jobs.submit(JobKind.BENCH, title, spec.document(), self._owner_id)
+        job_id = self._jobs.submit(JobKind.BENCH, title, spec.document(), self._who())
         tell(f"Job {job_id} measures behind this page.")
         return self._look({**data, self.opened: job_id, self.drawn: ""}) | {self.opened: job_id}
 
@@ -119,9 +119,9 @@ class _BenchmarksPage:
     def _press(self, data: Mapping[Component, Any], event: gr.EventData) -> Update:
         job_id = int(event.job)
         if event.act == CANCEL:
-            self._jobs.cancel(job_id)
+            self._jobs.cancel(job_id, self._who())
         elif event.act == AGAIN:
-            job_id = self._jobs.again(job_id, self._owner_id)
+            job_id = self._jobs.again(job_id, self._who())
         return self._look({**data, self.opened: job_id}) | {self.opened: job_id}
 
     def _measure(self, data: Mapping[Component, Any]) -> Update:

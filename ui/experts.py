@@ -1,7 +1,7 @@
 """The experts page: what to train on the left, the trainings on the right, and the one that is open below."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,9 +39,9 @@ NO_TRAINING = (
 Update = dict[Component, Any]
 
 
-def build(jobs: Jobs, registry: Registry, home: Path, owner_id: int) -> None:
+def build(jobs: Jobs, registry: Registry, home: Path, who: Callable[[], int]) -> None:
     """Lay out the page inside the route that is open."""
-    _ExpertsPage(jobs, registry, home, owner_id).wire()
+    _ExpertsPage(jobs, registry, home, who).wire()
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,11 @@ SETTINGS = (
 class _ExpertsPage:
     """The components, and the handlers that gather from them, call one service, and render."""
 
-    def __init__(self, jobs: Jobs, registry: Registry, home: Path, owner_id: int) -> None:
+    def __init__(self, jobs: Jobs, registry: Registry, home: Path, who: Callable[[], int]) -> None:
         self._jobs = jobs
         self._registry = registry
         self._home = home
-        self._owner_id = owner_id
+        self._who = who
         with gr.Row(elem_classes="assay-columns"):
             with gr.Column(scale=5, min_width=300):
                 self._lay_out_form()
@@ -187,7 +187,7 @@ class _ExpertsPage:
 
     @shown
     def _train(self, data: Mapping[Component, Any]) -> Update:
-        job_id = submit_training(self._jobs, self._spec(data), self._owner_id)
+        job_id = submit_training(self._jobs, self._spec(data), self._who())
         tell(f"Job {job_id} trains “{data[self.name]}” behind this page.")
         return self._refreshed({**data, self.opened: job_id})
 
@@ -195,9 +195,9 @@ class _ExpertsPage:
     def _press(self, data: Mapping[Component, Any], event: gr.EventData) -> Update:
         job_id = int(event.job)
         if event.act == CANCEL:
-            self._jobs.cancel(job_id)
+            self._jobs.cancel(job_id, self._who())
         elif event.act == AGAIN:
-            job_id = self._jobs.again(job_id, self._owner_id)
+            job_id = self._jobs.again(job_id, self._who())
         return self._refreshed({**data, self.opened: job_id})
 
     @shown

@@ -1,5 +1,6 @@
 """The history page: find a verdict, open it whole, and label it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -36,19 +37,20 @@ COMPARED = "<p class='assay-note'>How far people and the model agree: <a href='a
 SHOW_OPENED = "() => document.getElementById('opened-verdict')?.scrollIntoView({behavior: 'smooth', block: 'start'})"
 
 
-def build(history: History, labels: Labels, owner_id: int) -> None:
+def build(history: History, labels: Labels, who: Callable[[], int]) -> None:
     """Lay out the page inside the route that is open."""
-    _HistoryPage(history, labels, owner_id).wire()
+    _HistoryPage(history, labels, who).wire()
 
 
 class _HistoryPage:
     """The components, and the handlers that gather from them, call one service, and render."""
 
-    def __init__(self, history: History, labels: Labels, owner_id: int) -> None:
+    def __init__(self, history: History, labels: Labels, who: Callable[[], int]) -> None:
         self._history = history
+        self._who = who
         self._lay_out_filters()
         self._lay_out_table()
-        self._lay_out_opened(labels, owner_id)
+        self._lay_out_opened(labels, who)
         gr.HTML(COMPARED, label="Where people and model are compared")
 
     def _lay_out_filters(self) -> None:
@@ -70,7 +72,7 @@ class _HistoryPage:
             self._where = gr.HTML(label="Which verdicts are shown")
             self._next = gr.Button("Older →", size="sm", min_width=90, scale=0, visible=False)
 
-    def _lay_out_opened(self, labels: Labels, owner_id: int) -> None:
+    def _lay_out_opened(self, labels: Labels, who: Callable[[], int]) -> None:
         with gr.Column(visible=False, elem_id="opened-verdict") as self._opened:
             self._title = gr.HTML(label="Opened verdict")
             with gr.Row(elem_classes="assay-columns"):
@@ -79,7 +81,7 @@ class _HistoryPage:
                 with gr.Column(scale=6, min_width=320):
                     self._card = gr.HTML(label="Verdict")
                     self._chart = gr.Plot(label="Distribution", visible=False)
-                    self._panel = LabelPanel(labels, owner_id)
+                    self._panel = LabelPanel(labels, who)
                     self._details = gr.HTML(label="Feedback and maker")
 
     def wire(self) -> None:
@@ -140,7 +142,7 @@ class _HistoryPage:
     # Rendering
 
     def _paged(self, filter: Filter, number: int) -> Update:
-        page: HistoryPage = self._history.page(filter, number)
+        page: HistoryPage = self._history.page(filter, number, self._who())
         return {
             self._number: page.number,
             self._table: render.history_table(page, filtered=filter != Filter()),
@@ -150,7 +152,7 @@ class _HistoryPage:
         }
 
     def _whole(self, verdict_id: int) -> Update:
-        detail = self._history.open(verdict_id)
+        detail = self._history.open(verdict_id, self._who())
         return {
             self._opened: gr.update(visible=True),
             self._title: f"<h2>Verdict {detail.id}</h2>",

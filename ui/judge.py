@@ -153,7 +153,7 @@ class _JudgePage:
     def _lay_out_result(self) -> None:
         self.result = gr.HTML(progress.no_verdict_yet(), label="Verdict", elem_id="verdict")
         self.chart = gr.Plot(label="Distribution", visible=False, elem_id="verdict-chart")
-        self.panel = LabelPanel(self._services.labels, self._services.owner_id)
+        self.panel = LabelPanel(self._services.labels, self._services.who)
         self.details = gr.HTML(label="Feedback and maker", elem_id="verdict-details")
 
     # Events
@@ -210,7 +210,9 @@ class _JudgePage:
         opened = blocks.load(self._choices, None, [self.rubric_id], show_progress="hidden", **private)
         defaults = [field.value for field in self._kept_fields]
         restored = restore_draft(opened, DRAFT, self._kept_fields, defaults)
-        arrived = restored.then(self._arrive, form, [*shape, self.reference_box], show_progress="hidden", **private)
+        arrived = restored.then(
+            self._arrive, form, [*shape, self.reference_box, self.rubric_id], show_progress="hidden", **private
+        )
         arrived.then(
             self._come_back, [self.run_id, self.verdict_id], outputs,
             show_progress="hidden", concurrency_limit=None, **private,
@@ -259,17 +261,21 @@ class _JudgePage:
     def _filler(self, example: Example) -> Any:
         def fill() -> Update:
             texts = [*example.responses, *[""] * (BOXES - len(example.responses))]
-            named = {view.name: view.id for view in self._services.library.search()}
             return {
                 **self._shape(texts, len(example.responses)),
                 self.instruction: example.instruction,
                 self.reference: example.reference,
                 self.reference_box: gr.update(open=bool(example.reference)),
                 self.rubric_source: FROM_LIBRARY,
-                self.rubric_id: named.get(example.rubric, next(iter(named.values()), None)),
+                self.rubric_id: self._named(example.rubric),
             }
 
         return fill
+
+    def _named(self, rubric: str) -> int | None:
+        """The library's rubric of this name; if it is gone, the first there is."""
+        named = {view.name: view.id for view in self._services.library.search()}
+        return named.get(rubric, next(iter(named.values()), None))
 
     # Handlers: the rubric
 
@@ -299,7 +305,7 @@ class _JudgePage:
     @shown
     def _judge(self, data: Mapping[Component, Any]) -> Iterator[Update]:
         form = self._gather(data)
-        run = self._services.judging.start(self._question(form), form.sampling, self._services.owner_id, anew=form.anew)
+        run = self._services.judging.start(self._question(form), form.sampling, self._services.who(), anew=form.anew)
         yield {
             self.run_id: run.id,
             self.verdict_id: None,
@@ -328,7 +334,7 @@ class _JudgePage:
         yield settled
 
     def _verdict(self, verdict_id: int, *, from_store: bool) -> Update:
-        detail = self._services.history.open(verdict_id)
+        detail = self._services.history.open(verdict_id, self._services.who())
         figure = charts.verdict(detail.result)
         return {
             self.verdict_id: verdict_id,
@@ -365,9 +371,11 @@ class _JudgePage:
 
     @shown
     def _arrive(self, data: Mapping[Component, Any]) -> Update:
-        """After a refresh: as many boxes as there were. What a fast person has opened or filled by now stays."""
+        """After a refresh: as many boxes as there were; at the first visit, a rubric. What was filled by now stays."""
         count = min(max(_number(data[self.count]) or 1, 1), BOXES)
         updates: Update = {self.reference_box: gr.update(open=True) if data[self.reference] else gr.update()}
+        if _number(data[self.rubric_id]) is None:
+            updates[self.rubric_id] = self._named(EXAMPLES[0].rubric)
         return updates if count == 1 else {**self._frame(count), **updates}
 
     @shown
@@ -426,7 +434,7 @@ class _JudgePage:
 
     def _question(self, form: _Form) -> Question:
         if form.rubric is not None:
-            version_id = self._services.library.in_place(form.rubric, self._services.owner_id)
+            version_id = self._services.library.in_place(form.rubric, self._services.who())
             return Question(form.item, form.rubric, version_id)
         if form.rubric_id is None:
             raise InvalidInputError(f"No rubric is chosen. Pick one, or choose “{IN_PLACE}”.")

@@ -115,7 +115,7 @@ class _LabellingPage:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._labelling = services.labelling
-        self._user_id = services.owner_id
+        self._who = services.who
         self.project = gr.Dropdown([], label="Project", info="Those that are open.", filterable=False)
         self.board = gr.HTML(
             "",
@@ -142,7 +142,7 @@ class _LabellingPage:
         """A refresh shows the project and the item that this person has in hand."""
         views = [view for view in self._services.projects.list() if view.state is ProjectState.OPEN and view.items]
         ids = [view.id for view in views]
-        wanted = data[self.project] if data[self.project] in ids else self._labelling.last_project(self._user_id)
+        wanted = data[self.project] if data[self.project] in ids else self._labelling.last_project(self._who())
         chosen = wanted if wanted in ids else (ids[0] if ids else None)
         choices = gr.update(choices=[(view.name, view.id) for view in views], value=chosen)
         if chosen is None:
@@ -159,19 +159,19 @@ class _LabellingPage:
         match str(event.act):
             case "submit":
                 given = self._labelling.submit(
-                    int(event.item), self._user_id, str(event.click), str(event.choice), str(event.note),
+                    int(event.item), self._who(), str(event.click), str(event.choice), str(event.note),
                     seconds=float(event.seconds),
                 )  # fmt: skip
                 return {**self._next(project_id), self.reveal: self._reveal(given)}
             case "skip":
-                self._labelling.skip(int(event.item), self._user_id)
+                self._labelling.skip(int(event.item), self._who())
                 return self._next(project_id)
             case "flag":
-                self._labelling.flag(int(event.item), self._user_id, f"flag-{event.click}", str(event.note))
+                self._labelling.flag(int(event.item), self._who(), f"flag-{event.click}", str(event.note))
                 tell("The lead will see your note. Label the item, or skip it.")
                 return self._next(project_id)
             case "undo":
-                recent = self._labelling.recent(project_id, self._user_id)
+                recent = self._labelling.recent(project_id, self._who())
                 if not recent:
                     raise InvalidInputError("You have not decided anything in this project yet.")
                 return self._open(project_id, recent[0].project_item_id, recent[0].round)
@@ -189,25 +189,27 @@ class _LabellingPage:
 
     def _next(self, project_id: int) -> Update:
         view = self._services.projects.get(project_id)
-        task = self._labelling.next(project_id, self._user_id)
+        task = self._labelling.next(project_id, self._who())
         shown_board = nothing_left(view) if task is None else self._board(view, task)
         return {self.board: shown_board, self.recent: self._recent(project_id)}
 
     def _open(self, project_id: int, item_id: int, round: int) -> Update:
         view = self._services.projects.get(project_id)
-        task = self._labelling.reopen(project_id, self._user_id, item_id, round)
+        task = self._labelling.reopen(project_id, self._who(), item_id, round)
         return {self.board: self._board(view, task), self.reveal: "", self.recent: self._recent(project_id)}
 
     def _board(self, view: ProjectView, task: Task) -> str:
-        seen = None if task.verdict_id is None else self._services.history.open(task.verdict_id)
-        done = self._labelling.done(view.id, self._user_id)
+        seen = None if task.verdict_id is None else self._services.history.open(task.verdict_id, self._who())
+        done = self._labelling.done(view.id, self._who())
         return board(view, task, seen, done)
 
     def _reveal(self, given: Given) -> str:
-        return reveal(given, None if given.verdict_id is None else self._services.history.open(given.verdict_id))
+        return reveal(
+            given, None if given.verdict_id is None else self._services.history.open(given.verdict_id, self._who())
+        )
 
     def _recent(self, project_id: int) -> str:
-        return recent_list(self._labelling.recent(project_id, self._user_id))
+        return recent_list(self._labelling.recent(project_id, self._who()))
 
 
 def _keeper(services: Services) -> Callable[[dict[str, Any]], str]:
@@ -216,9 +218,7 @@ def _keeper(services: Services) -> Callable[[dict[str, Any]], str]:
     def keep(draft: dict[str, Any]) -> str:
         """Save a draft, and tell so."""
         try:
-            services.labelling.keep_draft(
-                int(draft["item"]), services.owner_id, str(draft["choice"]), str(draft["note"])
-            )
+            services.labelling.keep_draft(int(draft["item"]), services.who(), str(draft["choice"]), str(draft["note"]))
         except SHOWN as error:
             return f"Not saved: {error}"
         return "Saved on the server."

@@ -1,7 +1,7 @@
 """The panel under a verdict where a person agrees, overrides, or takes it back; used on two pages."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,9 +39,9 @@ class LabelPanel:
     after which the stored labels are others; chain to them with .success.
     """
 
-    def __init__(self, labels: Labels, owner_id: int) -> None:
+    def __init__(self, labels: Labels, who: Callable[[], int]) -> None:
         self._labels = labels
-        self._owner_id = owner_id
+        self._who = who
         self._shown = gr.State(None)
         with gr.Column(visible=False, elem_classes="assay-panel") as self._group:
             self._standing = gr.HTML(label="Your label", elem_classes="assay-standing")
@@ -94,13 +94,13 @@ class LabelPanel:
     @shown
     def _on_agree(self, about: Shown | None, note: str) -> Update:
         about = _still_there(about)
-        self._labels.agree(about.verdict_id, self._owner_id, about.client_id, note)
+        self._labels.agree(about.verdict_id, self._who(), about.client_id, note)
         return self._refreshed(about)
 
     @shown
     def _on_save(self, about: Shown | None, score: str | None, winner: str | None, order: str, note: str) -> Update:
         about = _still_there(about)
-        label = (about.verdict_id, self._owner_id, about.client_id)
+        label = (about.verdict_id, self._who(), about.client_id)
         match about.mode:
             case Mode.DIRECT:
                 if score is None:
@@ -117,15 +117,15 @@ class LabelPanel:
     @shown
     def _on_undo(self, about: Shown | None) -> Update:
         about = _still_there(about)
-        self._labels.undo(about.verdict_id, self._owner_id, about.client_id, seen=about.label_id)
+        self._labels.undo(about.verdict_id, self._who(), about.client_id, seen=about.label_id)
         return self._refreshed(about)
 
     def _refreshed(self, about: Shown) -> Update:
         """After a label: another id for the next one, so that it is a label of its own."""
-        return self._said(replace(about, client_id=uuid.uuid4().hex), self._labels.trail(about.verdict_id))
+        return self._said(replace(about, client_id=uuid.uuid4().hex), self._labels.trail(about.verdict_id, self._who()))
 
     def _said(self, about: Shown, trail: Sequence[LabelView]) -> Update:
-        own = [label for label in trail if label.author_id == self._owner_id and label.current]
+        own = [label for label in trail if label.author_id == self._who() and label.current]
         standing = own[0] if own else None
         return {
             self._shown: replace(about, label_id=None if standing is None else standing.id),

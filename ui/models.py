@@ -51,7 +51,7 @@ class _ModelsPage:
         self._registering = services.registering
         self._activating = services.activating
         self._serving = services.serving
-        self._owner_id = services.owner_id
+        self._who = services.who
         self._opened_id = gr.State(None)
         self._seen = gr.State(None)
         self._poll = gr.Timer(BUSY_SECONDS)
@@ -167,22 +167,22 @@ class _ModelsPage:
 
     @shown
     def _begin_to_register(self, place: str) -> Update:
-        self._registering.start(place or "")
+        self._registering.start(place or "", self._who())
         return self._told()
 
     @shown
     def _cancel_registering(self) -> Update:
-        self._registering.cancel()
+        self._registering.cancel(self._who())
         return self._told()
 
     @shown
     def _begin_to_activate(self, opened_id: int | None, show_all: bool) -> Update:
-        tell(self._activating.start(_required(opened_id), self._owner_id))
+        tell(self._activating.start(_required(opened_id), self._who()))
         return self._whole(opened_id, show_all)
 
     @shown
     def _cancel_activating(self) -> Update:
-        self._activating.cancel()
+        self._activating.cancel(self._who())
         return self._told()
 
     @shown
@@ -194,7 +194,7 @@ class _ModelsPage:
     @shown
     def _remove(self, opened_id: int | None, show_all: bool) -> Update:
         view = self._registry.get(_required(opened_id))
-        self._registry.remove(view.id, self._owner_id)
+        self._registry.remove(view.id, self._who())
         tell(f"{view.name} is deleted. What it said stays.")
         return self._whole(opened_id, show_all)
 

@@ -38,7 +38,7 @@ class _ProjectsPage:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._user_id = services.owner_id
+        self._who = services.who
         with gr.Row(elem_classes="assay-columns"):
             with gr.Column(scale=4, min_width=300):
                 self._lay_out_new()
@@ -155,7 +155,7 @@ class _ProjectsPage:
             item_order=ItemOrder(data[self.order]),
             repeats=int(data[self.repeats] or 0),
         )
-        view = self._services.projects.create(draft, self._user_id)
+        view = self._services.projects.create(draft, self._who())
         views = self._services.projects.list(include_archived=bool(data[self.archived]))
         tell(f"“{view.name}” is made. Import items into it.")
         return {
@@ -181,7 +181,7 @@ class _ProjectsPage:
     def _take(self, data: Mapping[Component, Any]) -> Update:
         view = self._services.projects.get(self._chosen(data))
         report = self._services.importing.run(
-            self._place(data), view.id, self._user_id, self._mapping(data, view.mode),
+            self._place(data), view.id, self._who(), self._mapping(data, view.mode),
             leave_out_refused=bool(data[self.leave_out]),
         )  # fmt: skip
         return {self.report: import_report(report), self.card: self._card(view.id)}
@@ -189,7 +189,7 @@ class _ProjectsPage:
     def _setter(self, state: ProjectState) -> Any:
         @shown
         def change(data: Mapping[Component, Any]) -> Update:
-            view = self._services.projects.set_state(self._chosen(data), state, self._user_id)
+            view = self._services.projects.set_state(self._chosen(data), state, self._who())
             tell(f"“{view.name}” is {view.state}.")
             return self._arrive(data)
 
@@ -205,7 +205,7 @@ class _ProjectsPage:
                 model_version_id=None if served is None else served.model_version_id,
                 failed_only=failed_only,
             )
-            self._services.batches.submit(self._services.jobs, order, self._user_id)
+            self._services.batches.submit(self._services.jobs, order, self._who())
             return {self.card: self._card(order.project_id)}
 
         return start
@@ -216,7 +216,7 @@ class _ProjectsPage:
             job, jobs = self._job(self._chosen(data)), self._services.jobs
             if job is None or job.finished:
                 raise InvalidInputError("No batch of this project is going on. Press Judge all items to begin one.")
-            {"pause": jobs.pause, "resume": jobs.resume, "cancel": jobs.cancel}[act](job.id)
+            {"pause": jobs.pause, "resume": jobs.resume, "cancel": jobs.cancel}[act](job.id, self._who())
             return {self.card: self._card(data[self.project])}
 
         return change
@@ -226,7 +226,7 @@ class _ProjectsPage:
         view = self._services.projects.get(self._chosen(data))
         suffix = data[self.suffix] if data[self.form] == "long" else ".jsonl"
         out = Path(tempfile.mkdtemp(prefix="assay-")) / f"project-{view.id}-{data[self.form]}{suffix}"
-        count = self._services.exporting.write(view.id, data[self.form], out, self._user_id)
+        count = self._services.exporting.write(view.id, data[self.form], out, self._who())
         tell(f"{count:,} rows.")
         return {self.exported: str(out)}
 

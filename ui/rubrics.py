@@ -1,7 +1,7 @@
 """The rubrics page: the library on the left, the rubric that is open on the right."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -34,9 +34,9 @@ DOWNLOAD = """(text) => {
 Update = dict[Component, Any]
 
 
-def build(library: RubricLibrary, owner_id: int) -> None:
+def build(library: RubricLibrary, who: Callable[[], int]) -> None:
     """Lay out the page inside the route that is open."""
-    page = _RubricsPage(library, owner_id)
+    page = _RubricsPage(library, who)
     page.wire()
 
 
@@ -65,9 +65,9 @@ class _Opened:
 class _RubricsPage:
     """The components, and the handlers that gather from them, call the library, and render."""
 
-    def __init__(self, library: RubricLibrary, owner_id: int) -> None:
+    def __init__(self, library: RubricLibrary, who: Callable[[], int]) -> None:
         self._library = library
-        self._owner_id = owner_id
+        self._who = who
         with gr.Row(elem_classes="assay-columns"):
             with gr.Column(scale=4, min_width=300):
                 self._lay_out_library()
@@ -152,7 +152,7 @@ class _RubricsPage:
 
     @shown
     def _import(self, data: Mapping[Component, Any]) -> Update:
-        report = self._library.import_json(data[self.upload], self._owner_id)
+        report = self._library.import_json(data[self.upload], self._who())
         return {**self._find(data), self.report: _import_report(report), self.upload: None}
 
     # Handlers: the rubric that is open
@@ -187,29 +187,29 @@ class _RubricsPage:
     def _save(self, data: Mapping[Component, Any]) -> Update:
         opened, draft = _Opened.parse(data[self.opened]), self._draft(data)
         if opened.rubric_id is None:
-            view = self._library.create(draft, self._owner_id)
+            view = self._library.create(draft, self._who())
         else:
-            view = self._library.edit(opened.rubric_id, opened.revision, draft, self._owner_id)
+            view = self._library.edit(opened.rubric_id, opened.revision, draft, self._who())
         tell(f"“{view.name}” is saved as version {view.number}.")
         return self._show(data, view)
 
     @shown
     def _clone(self, data: Mapping[Component, Any]) -> Update:
-        view = self._library.clone(self._draft(data), self._owner_id)
+        view = self._library.clone(self._draft(data), self._who())
         tell(f"“{view.name}” is in the library. You are editing it now.")
         return self._show(data, view)
 
     @shown
     def _archive(self, data: Mapping[Component, Any]) -> Update:
         self._require_saved(data)
-        view = self._library.archive(_Opened.parse(data[self.opened]).rubric_id)
+        view = self._library.archive(_Opened.parse(data[self.opened]).rubric_id, self._who())
         tell(f"“{view.name}” is archived. What was judged by it stays as it is.")
         return self._show(data, view)
 
     @shown
     def _unarchive(self, data: Mapping[Component, Any]) -> Update:
         self._require_saved(data)
-        view = self._library.unarchive(_Opened.parse(data[self.opened]).rubric_id)
+        view = self._library.unarchive(_Opened.parse(data[self.opened]).rubric_id, self._who())
         tell(f"“{view.name}” is in the library again.")
         return self._show(data, view)
 

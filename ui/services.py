@@ -1,5 +1,6 @@
 """What the pages may call: the services, wired by launch.py and handed to every page."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,14 +22,15 @@ from backend.registering import Registering
 from backend.registry import Registry
 from backend.rubrics import RubricLibrary
 from backend.serving import Serving
+from backend.sign_in import SignIns
 from backend.types import Sampling
 
 
 @dataclass(frozen=True)
 class Services:
-    """home: the folder of the database and the models. owner_id: the person at this machine.
+    """home: the folder of the database and the models. owner_id: the person at this machine, for whom commands work.
 
-    sampling: what the settings ask for by default.
+    who: tells for whom a page works at this moment. sampling: what the settings ask for by default.
     """
 
     serving: Serving
@@ -49,6 +51,8 @@ class Services:
     labelling: Labelling
     batches: BatchJudging
     accounts: Accounts
+    sign_ins: SignIns
     home: Path
     owner_id: int
+    who: Callable[[], int]
     sampling: Sampling

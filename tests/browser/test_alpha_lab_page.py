@@ -74,7 +74,7 @@ def running(parts: Family, home: Path, serve: Serve, *, experts: bool) -> Iterat
     with serve(build(services)) as url:
         yield House(services, url, home)
     services.jobs.close(patience=20)
-    services.alpha_lab.bench.clear()
+    services.alpha_lab.bench.clear(services.owner_id)
     services.serving.close()
     store.close()
 
@@ -185,7 +185,7 @@ def test_live_alpha_answers_and_changes_with_the_slider_and_writes_nothing(page:
     expect(page.locator("#live-opinion")).to_contain_text("A shown first", timeout=30_000)
     expect(cards).to_have_count(0)
     assert [view.id for view in house.services.registry.list()] == before
-    assert list(house.services.history.page(Filter(), 1).rows) == []
+    assert list(house.services.history.page(Filter(), 1, house.services.owner_id).rows) == []
     assert house.services.serving.served.files.name == "base"
 
     choose(page, "Method", "SLERP (along the arc)")

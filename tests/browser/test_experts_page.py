@@ -105,7 +105,7 @@ def url(jobs: Jobs, store: Store, tmp_path: Path, owner_id: int, serve: Serve) -
         header("The first page.")
     with demo.route("Experts", "experts"):
         header("Make a judge's halves.")
-        experts.build(jobs, Registry(store, tmp_path), tmp_path, owner_id)
+        experts.build(jobs, Registry(store, tmp_path), tmp_path, lambda: owner_id)
     with serve(demo) as url:
         yield f"{url}/experts"
 

@@ -40,7 +40,7 @@ def url(bench: Bench, labels: Labels, serve: Serve) -> Iterator[str]:
         header("The first page.")
     with demo.route("History", "history"):
         header("What was said of what.")
-        history.build(History(bench.store), labels, bench.author_id)
+        history.build(History(bench.store), labels, lambda: bench.author_id)
     with serve(demo) as url:
         yield f"{url}/history"
 
@@ -68,7 +68,7 @@ def choose(page: Page, label: str, option: str) -> None:
 
 
 def said(bench: Bench, verdict: int) -> list[str]:
-    return [label.words for label in Labels(bench.store).trail(verdict)]
+    return [label.words for label in Labels(bench.store).trail(verdict, bench.author_id)]
 
 
 def test_an_empty_history_says_what_to_do(page: Page, url: str) -> None:

@@ -32,7 +32,7 @@ def url(library: RubricLibrary, owner_id: int, serve: Serve) -> Iterator[str]:
         header("The first page.")
     with demo.route("Rubrics", "rubrics"):
         header("What is judged.")
-        rubrics.build(library, owner_id)
+        rubrics.build(library, lambda: owner_id)
     with serve(demo) as url:
         yield f"{url}/rubrics"
 
