@@ -18,7 +18,7 @@ from backend.agreement.powered import Verdicts, powered_mean
 from backend.agreement.reliability import among
 from backend.agreement.slices import quartiles, slices
 from backend.agreement_report import Anchoring, Ceiling, Disagreement, Named, PoweredPart
-from backend.agreement_rows import NONE, Labels, Rows
+from backend.agreement_rows import NONE, Kind, Labels, Rows
 from backend.types import SCORES, Mode
 
 MOST_RATERS = 24
@@ -31,12 +31,12 @@ WORST = 10
 class Compared:
     """Rows and the choice of a model. beside: the verdict of each label. of_kind: labels of the chosen kind.
 
-    sums: by rubric version, of all the model's verdicts:
-    how many, their sum and that of their squares.
+    sums: by rubric version, of all the model's verdicts: how many, their sum and that of their squares.
     """
 
     mode: Mode
     model: int
+    kind: Kind
     rows: Rows
     beside: Integers
     of_kind: NDArray[numpy.bool_]
@@ -63,9 +63,10 @@ def figures(of: Compared) -> dict[str, Any]:
     chosen = _pairs(of, of.of_kind & (of.beside != NONE))
     direct = of.mode is Mode.DIRECT
     labels = chosen.labels
+    last = _last_of_each(of)
     found: dict[str, Any] = {
-        "ceiling": _ceiling(of),
-        **_alternative(of),
+        "ceiling": _ceiling(of, last),
+        **_alternative(of, last),
         "powered": _powered(of, chosen),
         "anchoring": _anchoring(of),
         "slices": _slices(of, chosen),
@@ -127,19 +128,18 @@ def _pairwise(of: Compared) -> dict[str, Any]:
 def _last_of_each(of: Compared) -> Labels:
     """Labels of the chosen kind, of several by one person on one question the last."""
     labels = of.rows.labels.only(of.of_kind)
-    cell = labels.question * (int(labels.person.max(initial=0)) + 1) + labels.person
-    _, last = numpy.unique(cell[::-1], return_index=True)
-    return labels.only(len(cell) - 1 - last)
+    persons, person = numpy.unique(labels.person, return_inverse=True)
+    last = numpy.full(of.rows.questions * len(persons), NONE)
+    last[labels.question * len(persons) + person] = numpy.arange(len(labels))
+    return labels.only(last[last != NONE])
 
 
 def _table(of: Compared, labels: Labels, raters: list[int]) -> Integers:
     """(questions, people) of values, NONE where there is none."""
     table = numpy.full((of.rows.questions, len(raters)), NONE)
-    places = numpy.full(int(labels.person.max(initial=0)) + 1, NONE)
-    places[raters] = numpy.arange(len(raters))
-    column = places[labels.person]
-    kept = column != NONE
-    table[labels.question[kept], column[kept]] = labels.value[kept]
+    for column, rater in enumerate(raters):
+        theirs = labels.person == rater
+        table[labels.question[theirs], column] = labels.value[theirs]
     return table
 
 
@@ -157,8 +157,7 @@ def _model_column(of: Compared, model: int) -> Integers:
     return numpy.where(newest == NONE, NONE, of.rows.verdicts.value[newest])
 
 
-def _ceiling(of: Compared) -> Ceiling:
-    labels = _last_of_each(of)
+def _ceiling(of: Compared, labels: Labels) -> Ceiling:
     direct = of.mode is Mode.DIRECT
     size, first = (len(SCORES), 1) if direct else (3, 0)
     model = _model_column(of, of.model)
@@ -181,8 +180,7 @@ def _ceiling(of: Compared) -> Ceiling:
     )
 
 
-def _alternative(of: Compared) -> dict[str, Any]:
-    labels = _last_of_each(of)
+def _alternative(of: Compared, labels: Labels) -> dict[str, Any]:
     raters = _raters(labels, MOST_RATERS, FEWEST_ITEMS)
     table = _table(of, labels, raters).astype(float)
     model = _model_column(of, of.model).astype(float)
@@ -224,9 +222,9 @@ def _others(labelled: Floats, sums: list[tuple[int, float, float]]) -> Verdicts:
 
 
 def _anchoring(of: Compared) -> Anchoring:
-    """Over labels of both kinds, each beside a verdict."""
-    both = _pairs(of, of.beside != NONE)
-    same, blind = (both.error == 0).astype(float), both.labels.blind
+    """Over blind labels and those given after, each beside a verdict."""
+    both = _pairs(of, of.rows.labels.of(Kind.POOLED) & (of.beside != NONE))
+    same, blind = (both.error == 0).astype(float), both.labels.of(Kind.BLIND)
     question = both.labels.question
     return Anchoring(
         blind=with_wilson(clustered.mean(same[blind], question[blind])),
@@ -257,19 +255,21 @@ def _named(keys: Integers, names: dict[int, str]) -> tuple[Integers, tuple[str, 
 
 
 def _months(chosen: _Pairs) -> tuple[Named, ...]:
-    """The mean error by the month of the label."""
+    """The mean error by the month of the label; imported ones have none."""
     found = []
-    months = chosen.labels.day // 100
-    for month in numpy.unique(months):
-        inside = months == month
-        stat = clustered.mean(chosen.error[inside], chosen.labels.question[inside])
-        found.append(Named(f"{month // 100}-{month % 100:02}", stat))
+    months = chosen.labels.day.astype("datetime64[D]").astype("datetime64[M]")
+    dated = chosen.labels.day != NONE
+    for month in numpy.unique(months[dated]):
+        inside = dated & (months == month)
+        found.append(Named(str(month), clustered.mean(chosen.error[inside], chosen.labels.question[inside])))
     return tuple(found)
 
 
 def _versions(of: Compared) -> tuple[Named, ...]:
-    """The error of each other model less this one's, on the same blind labels: below 0 where the other is nearer."""
-    labels = of.rows.labels.only(of.rows.labels.blind)
+    """The error of each other model less this one's, on the same labels that no verdict was seen for: blind ones, or
+    those that were imported. Below 0 where the other is nearer."""
+    unseen = Kind.IMPORTED if of.kind is Kind.IMPORTED else Kind.BLIND
+    labels = of.rows.labels.only(of.rows.labels.of(unseen))
     own = _model_column(of, of.model)[labels.question]
     found = []
     for key, name in of.models.items():

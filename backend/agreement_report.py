@@ -20,13 +20,15 @@ from backend.agreement_rows import Kind, Selection
 class Counts:
     """Labels of the selection. compared: of the chosen kind, with a verdict of the model. unjudged: of the chosen kind,
     but the model gave no readable verdict, or their author had seen another model's. outside: off the scale, left
-    out."""
+    out; between: imported ones between two scores, as means of several people are, left out too."""
 
     blind: int
     after: int
+    imported: int
     compared: int
     unjudged: int
     outside: int
+    between: int
 
 
 @dataclass(frozen=True)

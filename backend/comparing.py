@@ -2,22 +2,29 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy
 from sqlalchemy.orm import Session
 
 from backend.agreement import ENOUGH, clustered, share
+from backend.agreement.bootstrap import Integers
 from backend.agreement.rankings import tau_b
 from backend.agreement_figures import Compared, figures
+from backend.agreement_loading import Columns, read, rows_of
 from backend.agreement_report import Counts, RankingAgreement, Report
-from backend.agreement_rows import NONE, Kind, Rows, Selection, check_days, load, wanted
+from backend.agreement_rows import NONE, Kind, Rows, Selection, check_days, orders_of
 from backend.errors import NotFoundError
 from backend.results import ranking_of
 from backend.types import Mode
 from db import agreement_queries as queries
 from db.session import Store
+
+MOST_REPORTS = 16
+"""Of one mode that are kept; a page asks for the same one several times."""
+Sums = dict[int, tuple[int, float, float]]
+"""By rubric version, of a model's verdicts: how many, the sum of what they expect, and of its square."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +47,12 @@ class _Model:
 
 @dataclass(frozen=True)
 class _Loaded:
-    """What was read at a moment. newest: the last label and verdict then. sums: by model, then by rubric version."""
+    """A mode's columns and their rows. sums: by model and project; reports: the last ones. Both are of this moment."""
 
-    mode: Mode
-    newest: tuple[int | None, ...]
+    columns: Columns
     rows: Rows
-    sums: dict[int, dict[int, tuple[int, float, float]]]
+    sums: dict[tuple[int, int | None], Sums] = field(default_factory=dict)
+    reports: dict[Any, Report] = field(default_factory=dict)
 
 
 class Comparing:
@@ -53,15 +60,15 @@ class Comparing:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._last: _Loaded | None = None
+        self._last: dict[Mode, _Loaded] = {}
 
-    def _loaded(self, session: Session, mode: Mode) -> "_Loaded":
-        """The labels of a mode, kept in memory until there is a new label or verdict."""
-        newest = tuple(session.execute(queries.newest()).one())
-        loaded = self._last
-        if loaded is None or (loaded.mode, loaded.newest) != (mode, newest):
-            loaded = self._last = _Loaded(mode, newest, load(session, mode), {})
-        return loaded
+    def _loaded(self, session: Session, mode: Mode) -> _Loaded:
+        """The labels of a mode, kept in memory; what was added since is read."""
+        last = self._last.get(mode)
+        columns = read(session, last.columns if last else Columns(mode))
+        if last is None or columns is not last.columns:
+            last = self._last[mode] = _Loaded(columns, rows_of(columns))
+        return last
 
     def choices(self, mode: Mode) -> Choices:
         with self._store.read() as session:
@@ -84,34 +91,66 @@ class Comparing:
             if selection.mode is Mode.RANKING:
                 return _ranking_report(session, selection, models, rubrics, people)
             loaded = self._loaded(session, selection.mode)
-            rows = loaded.rows.chosen(selection)
-            model = _chosen(models, selection, rows.most_judged())
-            sums = loaded.sums.get(model.id)
-            if sums is None:
-                sums = loaded.sums[model.id] = _sums(session, selection.mode, model.id)
-        beside, blind = rows.beside(model.id), rows.labels.blind
-        enough = len(numpy.unique(rows.labels.question[blind & (beside != NONE)])) >= ENOUGH
-        kind = selection.kind or (Kind.BLIND if enough else Kind.AFTER)
-        of_kind = {Kind.BLIND: blind, Kind.AFTER: ~blind, Kind.POOLED: numpy.ones(len(blind), dtype=bool)}[kind]
-        counts = Counts(
-            blind=int(blind.sum()),
-            after=int((~blind).sum()),
-            compared=int((of_kind & (beside != NONE)).sum()),
-            unjudged=int((of_kind & (beside == NONE)).sum()),
-            outside=rows.labels.outside,
-        )
-        compared = Compared(
-            mode=selection.mode,
-            model=model.id,
-            rows=rows,
-            beside=beside,
-            of_kind=of_kind,
-            sums={key: sum_ for key, sum_ in sums.items() if selection.rubric_version_id in (None, key)},
-            rubrics=rubrics,
-            people=people,
-            models={one.id: one.name for one in models},
-        )
-        return _report(selection, model, rubrics, people, kind=kind, counts=counts, **figures(compared))
+            key = (selection, tuple(models), tuple(rubrics.items()), tuple(people.items()))
+            report = loaded.reports.get(key)
+            if report is None:
+                report = _compared(session, loaded, selection, models, rubrics, people)
+                while len(loaded.reports) >= MOST_REPORTS:
+                    loaded.reports.pop(next(iter(loaded.reports)), None)
+                loaded.reports[key] = report
+            return report
+
+
+def _compared(
+    session: Session,
+    loaded: _Loaded,
+    selection: Selection,
+    models: Sequence[_Model],
+    rubrics: dict[int, str],
+    people: dict[int, str],
+) -> Report:
+    rows = loaded.rows.chosen(selection)
+    labels = rows.labels
+    model = _chosen(models, selection, rows.most_judged())
+    key = (model.id, selection.project_id)
+    sums = loaded.sums.get(key)
+    if sums is None:
+        sums = loaded.sums[key] = _sums(session, selection.mode, *key)
+    beside = rows.beside(model.id)
+    kind = selection.kind or _kind(rows, beside)
+    of_kind = labels.of(kind)
+    people = people | rows.raters
+    counts = Counts(
+        blind=int(labels.of(Kind.BLIND).sum()),
+        after=int(labels.of(Kind.AFTER).sum()),
+        imported=int(labels.of(Kind.IMPORTED).sum()),
+        compared=int((of_kind & (beside != NONE)).sum()),
+        unjudged=int((of_kind & (beside == NONE)).sum()),
+        outside=labels.outside,
+        between=labels.between,
+    )
+    compared = Compared(
+        mode=selection.mode,
+        model=model.id,
+        kind=kind,
+        rows=rows,
+        beside=beside,
+        of_kind=of_kind,
+        sums={key: sum_ for key, sum_ in sums.items() if selection.rubric_version_id in (None, key)},
+        rubrics=rubrics,
+        people=people,
+        models={one.id: one.name for one in models},
+    )
+    return _report(selection, model, rubrics, people, kind=kind, counts=counts, **figures(compared))
+
+
+def _kind(rows: Rows, beside: Integers) -> Kind:
+    """Blind labels where enough items have them, else imported ones, else those given after."""
+    for kind in (Kind.BLIND, Kind.IMPORTED):
+        judged = rows.labels.of(kind) & (beside != NONE)
+        if len(numpy.unique(rows.labels.question[judged])) >= ENOUGH:
+            return kind
+    return Kind.AFTER
 
 
 def _report(
@@ -148,9 +187,17 @@ def _chosen(models: Sequence[_Model], selection: Selection, most_judged: int | N
     return found[0] if found else _Model(NONE, "no model yet", "")
 
 
-def _sums(session: Session, mode: Mode, model: int) -> dict[int, tuple[int, float, float]]:
-    rows = session.execute(queries.verdict_sums(mode, model))
-    return {int(version): (int(n), float(total), float(squares)) for version, n, total, squares in rows}
+def _sums(session: Session, mode: Mode, model: int, project: int | None) -> Sums:
+    """Several verdicts on one question count once, the newest; to look for it costs as much as the sums."""
+
+    def asked(*, newest_only: bool) -> Sequence[Any]:
+        query = queries.verdict_sums(mode, model, project_id=project, newest_only=newest_only)
+        return session.execute(query).all()
+
+    found = asked(newest_only=session.scalar(queries.judge_count(model)) != 1)
+    if any(attempts > 1 for *_, attempts in found):
+        found = asked(newest_only=True)
+    return {int(version): (int(n), float(total), float(squares)) for version, n, total, squares, _ in found}
 
 
 def _rubrics(session: Session) -> dict[int, str]:
@@ -166,7 +213,7 @@ def _ranking_report(
     session: Session, selection: Selection, models: Sequence[_Model], rubrics: dict[int, str], people: dict[int, str]
 ) -> Report:
     """Orders given after the ranking was seen; blind orders are not compared."""
-    rows = session.execute(queries.rankings(wanted(selection))).all()
+    rows = session.execute(queries.rankings(orders_of(selection))).all()
     labelled = Counter(row[0] for row in rows).most_common(1)
     model = _chosen(models, selection, labelled[0][0] if labelled else None)
     taus, items, same = [], [], []
@@ -180,6 +227,8 @@ def _ranking_report(
             items.append(item)
         same.append(bool(agrees))
     stat = clustered.mean(numpy.array(taus), numpy.array(items, dtype=numpy.int64))
-    counts = Counts(blind=0, after=len(rows), compared=len(same), unjudged=len(rows) - len(same), outside=0)
+    counts = Counts(
+        blind=0, after=len(rows), imported=0, compared=len(same), unjudged=len(rows) - len(same), outside=0, between=0
+    )
     found = RankingAgreement(tau=stat, same=share(sum(same), len(same)))
     return _report(selection, model, rubrics, people, kind=Kind.AFTER, counts=counts, rankings=found)

@@ -1,10 +1,26 @@
 """What the comparison of people and models asks of the tables. Everything comes as numbers, to be many rows quickly."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, case, cast, exists, extract, func, select
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    exists,
+    extract,
+    func,
+    or_,
+    select,
+    tuple_,
+)
+from sqlalchemy.orm import Session, aliased
 
 from db.models import (
     Item,
@@ -19,14 +35,13 @@ from db.models import (
     User,
     Verdict,
 )
-from db.queries import stands
+from db.queries import WITHDRAWN, stands
 
 READ = "read"
 DIRECT, PAIRWISE, RANKING = "direct", "pairwise", "ranking"
 
 
-def said_of(
-    mode: str,
+def orders_of(
     *,
     rubric_version_id: int | None = None,
     project_id: int | None = None,
@@ -34,14 +49,12 @@ def said_of(
     since: datetime | None = None,
     before: datetime | None = None,
 ) -> list[ColumnElement[bool]]:
-    """Labels that say something of this mode, by these people (none named: by all), in since <= t < before.
-
-    Also those that no longer stand: that is the costly question, which `labels` and `rankings` alone ask.
-    """
-    column = {DIRECT: Label.score, PAIRWISE: Label.winner, RANKING: Label.ranking}[mode]
-    wanted: list[ColumnElement[bool]] = [column.is_not(None)]
-    if mode == RANKING:
-        wanted.append(Label.item_id.in_(select(Item.id).where(Item.mode == RANKING)))
+    """Labels of rankings, by these people (none named: by all), in since <= t < before; also those that no longer
+    stand."""
+    wanted: list[ColumnElement[bool]] = [
+        Label.ranking.is_not(None),
+        Label.item_id.in_(select(Item.id).where(Item.mode == RANKING)),
+    ]
     if rubric_version_id is not None:
         wanted.append(Label.rubric_version_id == rubric_version_id)
     if project_id is not None:
@@ -56,64 +69,121 @@ def said_of(
     return wanted
 
 
-def labels(mode: str, wanted: Sequence[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
-    """Scores, or winners as 0 (A), 1 (B), 2 (tie), in the order they were given. day: as 20260131."""
+@dataclass(frozen=True)
+class Newest:
+    """The last id of each table that is only ever added to; 0 where it is empty."""
+
+    label: int = 0
+    verdict: int = 0
+    project_item: int = 0
+
+
+def newest(session: Session) -> Newest:
+    tables = (Label, Verdict, ProjectItem)
+    last = [select(func.coalesce(func.max(table.id), 0)).scalar_subquery() for table in tables]
+    return Newest(*session.execute(select(*last)).one())
+
+
+def labels(mode: str, after: Newest) -> Select[*tuple[Any, ...]]:
+    """Scores, or winners as 0 (A), 1 (B), 2 (tie), and whatever supersedes a label, in the order they were given.
+
+    at: seconds since 1970 in UTC. Whether a label stands is seen from all of them.
+    """
     value = Label.score if mode == DIRECT else _winner(Label.winner)
-    at = Label.created_at
-    day = extract("year", at) * 10_000 + extract("month", at) * 100 + extract("day", at)
     return (
         select(
-            Label.id, Label.item_id, Label.rubric_version_id, Label.author_id, value, Label.verdict_id, day,
-            ProjectItem.project_id, ProjectItem.id, Label.seconds
+            Label.id, Label.item_id, Label.rubric_version_id, Label.author_id, value, Label.verdict_id,
+            extract("epoch", Label.created_at), ProjectItem.project_id, ProjectItem.id, Label.seconds,
+            Label.supersedes_id, case((Label.kind == WITHDRAWN, 1), else_=0),
         )
         .outerjoin(ProjectItem, ProjectItem.id == Label.project_item_id)
-        .where(*wanted, stands())
+        .where(Label.id > after.label, or_(value.is_not(None), Label.supersedes_id.is_not(None)))
         .order_by(Label.id)
     )  # fmt: skip
 
 
-def verdicts(mode: str, wanted: Sequence[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
-    """Every model's verdicts that could be read, on the items of the wanted labels, the oldest first."""
+def verdicts(mode: str, after: Newest) -> Select[*tuple[Any, ...]]:
+    """Every model's verdicts that could be read, on items that somebody labelled, the oldest first.
+
+    Those after this moment, and the older ones on items that were labelled after it.
+    """
     value = Verdict.score if mode == DIRECT else _winner(Verdict.winner)
-    of_labels = select(Label.item_id).where(*wanted)
+    of_labels: ColumnElement[bool] = Verdict.item_id.in_(_labelled_items(mode, Newest()))
+    if after != Newest():
+        of_labels = or_(and_(Verdict.id > after.verdict, of_labels), Verdict.item_id.in_(_labelled_items(mode, after)))
     return (
         select(
             Verdict.id, Verdict.item_id, Verdict.rubric_version_id, Judge.model_version_id, value,
             expected(mode), Verdict.confidence, Verdict.p_a_first, Verdict.p_a_second,
         )
         .join(Judge, Judge.id == Verdict.judge_id)
-        .where(Verdict.mode == mode, Verdict.status == READ, Verdict.item_id.in_(of_labels))
+        .where(Verdict.mode == mode, Verdict.status == READ, of_labels)
         .order_by(Verdict.id)
     )  # fmt: skip
 
 
-def verdict_sums(mode: str, model_version_id: int) -> Select[*tuple[Any, ...]]:
-    """By rubric version: how many verdicts of this model could be read, the sum of what they expect, and of its
-    square."""
+def lengths(mode: str, after: Newest) -> Select[int, int, int]:
+    """How long the first two responses are, in characters, of the items that were labelled after this moment."""
+    return select(Response.item_id, Response.position, func.length(Response.text)).where(
+        Response.item_id.in_(_labelled_items(mode, after)), Response.position < 2
+    )
+
+
+def imported(mode: str, after: Newest) -> Select[*tuple[Any, ...]]:
+    """What came with a project's items: id, project, item, rubric version, and the labels as JSON."""
     return (
         select(
-            Verdict.rubric_version_id,
-            func.count(),
-            func.sum(expected(mode)),
-            func.sum(expected(mode) * expected(mode)),
+            ProjectItem.id, ProjectItem.project_id, ProjectItem.item_id, ProjectItem.rubric_version_id,
+            cast(ProjectItem.imported_labels, Text),
         )
-        .join(Judge, Judge.id == Verdict.judge_id)
-        .where(Verdict.mode == mode, Verdict.status == READ, Judge.model_version_id == model_version_id)
+        .join(Project, Project.id == ProjectItem.project_id)
+        .where(Project.mode == mode, ProjectItem.id > after.project_item, *_stated(ProjectItem.imported_labels))
+        .order_by(ProjectItem.id)
+    )  # fmt: skip
+
+
+def verdict_sums(
+    mode: str, model_version_id: int, *, project_id: int | None, newest_only: bool
+) -> Select[*tuple[Any, ...]]:
+    """By rubric version: how many verdicts of this model could be read, the sum of what they expect, that of its
+    square, and the most attempts at one question. newest_only: of several on one question the newest alone."""
+    value = expected(mode)
+    query = (
+        select(
+            Verdict.rubric_version_id, func.count(), func.sum(value), func.sum(value * value), func.max(Verdict.attempt)
+        )
+        .where(*_given(mode, model_version_id))
         .group_by(Verdict.rubric_version_id)
     )
+    if newest_only:
+        query = query.where(_is_newest(mode, model_version_id))
+    return query if project_id is None else query.where(_asked_in(project_id))
 
 
-def lengths(wanted: Sequence[ColumnElement[bool]]) -> Select[int, int, int]:
-    """How long the first two responses of the labelled items are, in characters."""
-    of_labels = select(Label.item_id).where(*wanted)
-    return select(Response.item_id, Response.position, func.length(Response.text)).where(
-        Response.item_id.in_(of_labels), Response.position < 2
-    )
+def judge_count(model_version_id: int) -> Select[int]:
+    """Judges of one model differ in how it is asked."""
+    return select(func.count()).select_from(Judge).where(Judge.model_version_id == model_version_id)
 
 
-def newest() -> Select[int | None, int | None]:
-    """The newest label and the newest verdict: both tables are only ever added to."""
-    return select(select(func.max(Label.id)).scalar_subquery(), select(func.max(Verdict.id)).scalar_subquery())
+def _given(mode: str, model_version_id: int) -> tuple[ColumnElement[bool], ...]:
+    return Verdict.mode == mode, Verdict.status == READ, Verdict.judge_id.in_(_judges(model_version_id))
+
+
+def _judges(model_version_id: int) -> Select[int]:
+    return select(Judge.id).where(Judge.model_version_id == model_version_id)
+
+
+def _is_newest(mode: str, model_version_id: int) -> ColumnElement[bool]:
+    newer = aliased(Verdict)
+    same_question = and_(newer.item_id == Verdict.item_id, newer.rubric_version_id == Verdict.rubric_version_id)
+    readable = and_(newer.status == READ, newer.judge_id.in_(_judges(model_version_id)))
+    return ~exists().where(same_question, readable, newer.id > Verdict.id).correlate(Verdict)
+
+
+def _asked_in(project_id: int) -> ColumnElement[bool]:
+    """The project asks for a verdict on this item by this rubric."""
+    of_project = select(ProjectItem.item_id, ProjectItem.rubric_version_id).where(ProjectItem.project_id == project_id)
+    return tuple_(Verdict.item_id, Verdict.rubric_version_id).in_(of_project)
 
 
 def rankings(wanted: Sequence[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
@@ -127,17 +197,21 @@ def rankings(wanted: Sequence[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
     )
 
 
-def sources() -> Select[int, str]:
-    """Who wrote the responses of a project's item, as JSON, where that is known."""
-    return select(ProjectItem.id, cast(ProjectItem.sources, Text)).where(
-        ProjectItem.sources.is_not(None), ProjectItem.id.in_(select(Label.project_item_id))
+def sources(after: Newest) -> Select[int, str]:
+    """Who wrote the responses of a project's item, as JSON, where that is known and the item was labelled."""
+    labelled = or_(
+        ProjectItem.id.in_(select(Label.project_item_id).where(Label.id > after.label)),
+        and_(ProjectItem.id > after.project_item, *_stated(ProjectItem.imported_labels)),
     )
+    return select(ProjectItem.id, cast(ProjectItem.sources, Text)).where(*_stated(ProjectItem.sources), labelled)
 
 
 def projects() -> Select[int, str]:
-    """Projects in which there is a label."""
+    """Projects in which there is a label, or whose items came with some."""
     labelled = select(ProjectItem.project_id).join(Label, Label.project_item_id == ProjectItem.id)
-    return select(Project.id, Project.name).where(Project.id.in_(labelled)).order_by(Project.name, Project.id)
+    came = select(ProjectItem.project_id).where(*_stated(ProjectItem.imported_labels))
+    any_of = or_(Project.id.in_(labelled), Project.id.in_(came))
+    return select(Project.id, Project.name).where(any_of).order_by(Project.name, Project.id)
 
 
 def models(mode: str) -> Select[int, str, str]:
@@ -173,3 +247,19 @@ def expected(mode: str) -> ColumnElement[Any]:
 
 def _winner(column: Any) -> ColumnElement[Any]:
     return case((column == "A", 0), (column == "B", 1), (column == "tie", 2))
+
+
+def _labelled_items(mode: str, after: Newest) -> CompoundSelect[int]:
+    """Items that were labelled after this moment, here or before they were imported."""
+    column = Label.score if mode == DIRECT else Label.winner
+    came = (
+        select(ProjectItem.item_id)
+        .join(Project, Project.id == ProjectItem.project_id)
+        .where(Project.mode == mode, ProjectItem.id > after.project_item, *_stated(ProjectItem.imported_labels))
+    )
+    return select(Label.item_id).where(Label.id > after.label, column.is_not(None)).union_all(came)
+
+
+def _stated(column: Any) -> tuple[ColumnElement[bool], ...]:
+    """JSON that is there: what was not stated is the JSON null."""
+    return column.is_not(None), cast(column, Text) != "null"

@@ -32,8 +32,8 @@ class Panel:
         self.store = store
         self.people = [
             self.bench.author_id,
-            add_user(store, "Ada", "annotator"),
-            add_user(store, "<b>Bo</b>", "annotator"),
+            add_user(store, "Ada", "lead"),
+            add_user(store, "<b>Bo</b>", "lead"),
         ]
 
     def blind(self, verdict: int, person: int, *, rubric_version_id: int | None = None, **said: object) -> None:

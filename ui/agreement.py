@@ -23,6 +23,7 @@ KINDS = [
     ("Blind if enough", ""),
     ("Blind only", "blind"),
     ("After the verdict only", "after"),
+    ("Imported only", "imported"),
     ("Both, pooled", "pooled"),
 ]
 SECTIONS = (
@@ -74,17 +75,18 @@ class _Section:
     def components(self) -> list[Component]:
         return [self.column, self.title, self.table, *self.plots.values()]
 
-    def show(self, table: Table | None, drawn: dict[str, Any]) -> Update:
+    def show(self, table: Table | None) -> Update:
         if table is None:
             return {self.column: gr.update(visible=False)}
-        update: Update = {
+        return {
             self.column: gr.update(visible=True),
             self.title: f"<h2>{escape(table.title)}</h2>",
             self.table: table_html(table),
         }
-        return update | {
-            plot: gr.update(value=drawn.get(name), visible=name in drawn) for name, plot in self.plots.items()
-        }
+
+    def draw(self, report: Report) -> Update:
+        drawn = figures(report, self.plots)
+        return {plot: gr.update(value=drawn.get(name), visible=name in drawn) for name, plot in self.plots.items()}
 
 
 class _AgreementPage:
@@ -115,18 +117,26 @@ class _AgreementPage:
     def wire(self) -> None:
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         found: list[Component] = [self._summary]
+        below: list[Component] = []
         for section in self._sections:
             found += section.components
+            below += section.plots.values()
         choices: list[Component] = [self._model, self._rubric, self._people, self._project]
         arrived = gr.context.Context.root_block.load(self._choices, [self._mode], choices, **quiet)
-        arrived.success(self._compare, self._filters, found, **quiet)
         switched = self._mode.input(self._choices, [self._mode], choices, **quiet)
-        switched.success(self._compare, self._filters, found, **quiet)
         changes = [
             self._model.input, self._rubric.input, self._kind.input, self._people.input,
             self._project.input, self._since.submit, self._until.submit,
         ]  # fmt: skip
-        gr.on(changes, self._compare, self._filters, found, api_visibility="private", show_progress_on=[self._summary])
+        for compared in (
+            arrived.success(self._compare, self._filters, found, **quiet),
+            switched.success(self._compare, self._filters, found, **quiet),
+            gr.on(
+                changes, self._compare, self._filters, found, api_visibility="private",
+                show_progress_on=[self._summary],
+            ),
+        ):  # fmt: skip
+            compared.success(self._draw, self._filters, below, **quiet)
         self._make_report.click(self._report, self._filters, [self._file], api_visibility="private")
         self._make_tables.click(self._tables, self._filters, [self._file], api_visibility="private")
 
@@ -146,10 +156,18 @@ class _AgreementPage:
     def _compare(self, *filters: Any) -> Update:
         report = self._comparing.report(_selection(filters))
         update: Update = {self._summary: _summary(report)}
-        drawn = figures(report)
         made = {table.key: table for table in tables(report)} if report.counts.compared else {}
         for section in self._sections:
-            update |= section.show(made.get(section.key), drawn)
+            update |= section.show(made.get(section.key))
+        return update | self._sections[0].draw(report)
+
+    @shown
+    def _draw(self, *filters: Any) -> Update:
+        """The figures below the first ones, which nobody has to wait for."""
+        report = self._comparing.report(_selection(filters))
+        update: Update = {}
+        for section in self._sections[1:]:
+            update |= section.draw(report)
         return update
 
     @shown

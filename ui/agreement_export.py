@@ -3,6 +3,7 @@
 import csv
 import io
 import zipfile
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,23 +41,26 @@ WORDS = " class='assay-words'"
 CONFIG = {"displaylogo": False, "responsive": True, "toImageButtonOptions": {"format": "svg", "filename": "assay"}}
 
 
-def figures(report: Report) -> dict[str, Any]:
-    """Each figure that has something to show, by the key of the table that it stands beside."""
+def figures(report: Report, keys: Collection[str] | None = None) -> dict[str, Any]:
+    """Each figure that has something to show, by its key. keys: only these; None: all."""
     direct = report.selection.mode is Mode.DIRECT
-    made: dict[str, Any] = {"agreement": draw.agreement(report)}
-    if report.scores and report.scores.n:
-        made["confusion"] = charts.confusion(report.scores.matrix, SCORES)
-    if report.winners and report.winners.n:
-        made["confusion"] = charts.confusion(report.winners.matrix, WINNERS)
-    if report.ceiling:
-        made["ceiling"] = draw.everybody(report.ceiling, ordinal=direct)
-    made["powered_mean"] = draw.powered(report.powered)
-    if report.anchoring:
-        made["anchoring"] = draw.anchoring(report.anchoring)
-    if report.reliability:
-        made["calibration"] = draw.reliability(report.reliability)
-    made["slices"] = draw.slices(report.slices)
-    made["drift"] = draw.months(report.months)
+    scores, winners, ceiling = report.scores, report.winners, report.ceiling
+    anchoring, reliability = report.anchoring, report.reliability
+    drawers: dict[str, Callable[[], Any]] = {
+        "agreement": lambda: draw.agreement(report),
+        "confusion": lambda: (
+            charts.confusion(scores.matrix, SCORES) if scores and scores.n
+            else charts.confusion(winners.matrix, WINNERS) if winners and winners.n
+            else None
+        ),
+        "ceiling": lambda: draw.everybody(ceiling, ordinal=direct) if ceiling else None,
+        "powered_mean": lambda: draw.powered(report.powered),
+        "anchoring": lambda: draw.anchoring(anchoring) if anchoring else None,
+        "calibration": lambda: draw.reliability(reliability) if reliability else None,
+        "slices": lambda: draw.slices(report.slices),
+        "drift": lambda: draw.months(report.months),
+    }  # fmt: skip
+    made = {key: drawer() for key, drawer in drawers.items() if keys is None or key in keys}
     return {key: figure for key, figure in made.items() if figure is not None}
 
 

@@ -32,6 +32,7 @@ WINNER_NAMES = {
 KIND_WORDS = {
     Kind.BLIND: "blind labels, given before the verdict was seen",
     Kind.AFTER: "labels given after the verdict was seen: anchored by it, so they agree more than blind ones would",
+    Kind.IMPORTED: "labels that came with the project's items, given elsewhere without a verdict in view",
     Kind.POOLED: "blind labels and labels given after the verdict was seen, pooled: read them apart as well",
 }
 NONE = "–"
@@ -74,11 +75,14 @@ def selection_words(report: Report) -> str:
 def counts_words(report: Report) -> str:
     """How many labels there are, and which were left out."""
     counts = report.counts
-    words = f"{counts.compared:,} labels compared; in the selection {counts.blind:,} blind and {counts.after:,} after."
+    words = f"{counts.compared:,} labels compared; in the selection {counts.blind:,} blind and {counts.after:,} after"
+    words += f", {counts.imported:,} imported." if counts.imported else "."
     if counts.unjudged:
         words += f" {counts.unjudged:,} have no readable verdict of this model beside them and are left out."
     if counts.outside:
         words += f" {counts.outside:,} lie outside of the scale and are left out."
+    if counts.between:
+        words += f" {counts.between:,} imported ones lie between two scores, as means do, and are left out."
     return words
 
 

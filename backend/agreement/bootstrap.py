@@ -53,12 +53,12 @@ class Distinct:
 
 
 def item_counts(items: Integers, cells: Integers, size: int) -> Distinct:
-    """Labels as vectors of counts. items, cells: (labels,); cells in 0..size-1 say which count a label adds to."""
+    """Labels as vectors of counts. items, cells: (labels,), items numbered from 0 without large gaps; cells in
+    0..size-1 say which count a label adds to."""
     if not len(items):
         return Distinct(numpy.zeros((0, size)), numpy.zeros(0, dtype=numpy.int64))
-    _, index = numpy.unique(items, return_inverse=True)
-    vectors = numpy.bincount(index * size + cells, minlength=(int(index.max()) + 1) * size).reshape(-1, size)
-    return distinct(vectors.astype(numpy.float64))
+    vectors = numpy.bincount(items * size + cells, minlength=(int(items.max()) + 1) * size).reshape(-1, size)
+    return distinct(vectors[vectors.any(1)].astype(numpy.float64))
 
 
 def distinct(vectors: Floats) -> Distinct:

@@ -6,7 +6,7 @@ import numpy
 
 from backend.agreement import ENOUGH
 from backend.agreement import tables as of
-from backend.agreement.bootstrap import Floats, Integers
+from backend.agreement.bootstrap import Integers
 
 
 @dataclass(frozen=True)
@@ -45,20 +45,22 @@ def everybody(ratings: Integers, *, size: int, ordinal: bool) -> Everybody:
 
 
 def _clustered(values: list[list[float | None]]) -> list[int]:
-    """An order in which those who agree stand together: average linkage, pairs without a value at the mean distance."""
+    """An order in which those who agree stand together: the two groups that agree best on average join side by side,
+    until all are one. Pairs without a value count as the mean."""
     count = len(values)
     if count < 3:
         return list(range(count))
-    from scipy.cluster.hierarchy import leaves_list, linkage
-
-    distances: Floats = numpy.array(
-        [
-            1 - value if (value := values[i][j]) is not None else numpy.nan
-            for i in range(count)
-            for j in range(i + 1, count)
-        ]
-    )
-    if numpy.isnan(distances).all():
+    found = numpy.array([[numpy.nan if value is None else value for value in row] for row in values])
+    if numpy.isnan(found).all():
         return list(range(count))
-    distances[numpy.isnan(distances)] = numpy.nanmean(distances)
-    return [int(place) for place in leaves_list(linkage(distances, "average"))]
+    found[numpy.isnan(found)] = numpy.nanmean(found)
+    groups = [[rater] for rater in range(count)]
+    while len(groups) > 1:
+        near = {
+            (one, other): float(found[numpy.ix_(groups[one], groups[other])].mean())
+            for one in range(len(groups))
+            for other in range(one + 1, len(groups))
+        }
+        one, other = max(near, key=lambda pair: near[pair])
+        groups[one] += groups.pop(other)
+    return groups[0]

@@ -32,7 +32,8 @@ def commands(open_comparing: Callable[[Settings], AbstractContextManager[Compari
         rubric: Annotated[int | None, typer.Option(help="Id of a rubric version (unset: all).")] = None,
         project: Annotated[int | None, typer.Option(help="Id of a project (unset: labels from everywhere).")] = None,
         kind: Annotated[
-            Kind | None, typer.Option(help="Which labels (unset: blind if there are enough of them, else after).")
+            Kind | None,
+            typer.Option(help="Which labels (unset: blind if there are enough, else imported, else after)."),
         ] = None,
         people: Annotated[list[int] | None, typer.Option("--person", help="Id of a person. Repeatable.")] = None,
         since: Annotated[
