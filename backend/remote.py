@@ -74,7 +74,8 @@ def vllm_judge(
         server.stop()
         raise
     view = registry.get(registry.record(files))
-    return Served(engine, replace(files, name=view.name, kind=view.kind, recipe=view.recipe), format, view.id)
+    named = replace(files, name=view.name, kind=view.kind, recipe=view.recipe)
+    return Served(engine, named, format, view.id, trouble=server.trouble)
 
 
 def _checked(settings: Settings, environment: Mapping[str, str]) -> tuple[str, str | None]:

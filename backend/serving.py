@@ -33,14 +33,31 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True)
+class Trouble:
+    """Why a loaded judge does not answer now. gone: it won't come back by itself."""
+
+    message: str
+    gone: bool
+
+
+def no_trouble() -> Trouble | None:
+    """Of a judge that lives in this process, or is looked after by others."""
+    return None
+
+
+@dataclass(frozen=True)
 class Served:
-    """A loaded judge. model_version_id: its row in the registry. note: what people should know of how it came here."""
+    """A loaded judge. model_version_id: its row in the registry. note: what people should know of how it came here.
+
+    trouble: asks whether what runs the model is there.
+    """
 
     engine: Engine
     files: ModelFiles
     format: PromptFormat
     model_version_id: int
     note: str = ""
+    trouble: Callable[[], Trouble | None] = no_trouble
 
     def maker(self, sampling: Sampling) -> Maker:
         info = self.engine.info
@@ -133,7 +150,13 @@ class Serving:
     @property
     def state(self) -> ServingState:
         with self._changed:
-            return replace(self._state, change=self._change)
+            state = replace(self._state, change=self._change)
+            trouble = None if self._served is None else self._served.trouble()
+        if trouble is None:
+            return state
+        return replace(
+            state, phase=Phase.FAILED if trouble.gone else Phase.LOADING, message=trouble.message, fraction=None
+        )
 
     @property
     def served(self) -> Served | None:
@@ -155,11 +178,12 @@ class Serving:
     def start(self) -> None:
         """Begin to load, unless it is loading or loaded already. After a failure this tries again."""
         with self._changed:
-            if self._loading or self._served is not None:
+            lost = self._served
+            if self._loading or (lost is not None and not _is_gone(lost)):
                 return
-            self._loading = True
+            self._served, self._loading = None, True
             self._state = ServingState(Phase.LOADING, "Starting the judge …")
-        threading.Thread(target=self._run, name="load-judge", daemon=True).start()
+        threading.Thread(target=self._run, args=(lost,), name="load-judge", daemon=True).start()
 
     @contextmanager
     def use(self, cancel: threading.Event) -> Iterator[Served]:
@@ -247,8 +271,10 @@ class Serving:
 
     # The first judge
 
-    def _run(self) -> None:
-        """Load where nothing serves."""
+    def _run(self, lost: Served | None = None) -> None:
+        """Load where nothing serves. lost: what served until it was gone."""
+        if lost is not None:
+            lost.engine.close()
         try:
             served = self._load(self._report)
         except SHOWN as error:
@@ -419,6 +445,11 @@ class Serving:
             self._successor = None
             self._changed.notify_all()
         log.info("change of judge: %s", message)
+
+
+def _is_gone(served: Served) -> bool:
+    trouble = served.trouble()
+    return trouble is not None and trouble.gone
 
 
 def _raise_if_set(cancel: threading.Event) -> None:

@@ -25,7 +25,7 @@ from backend import keeper, vllm_probe
 from backend.config import Settings
 from backend.errors import EngineError, SettingsError
 from backend.memory import available_bytes
-from backend.serving import Report
+from backend.serving import Report, Trouble
 
 log = logging.getLogger(__name__)
 
@@ -198,6 +198,16 @@ class VllmServer:
         if self._phase in (Phase.FAILED, Phase.STOPPED):
             raise EngineError(self._failure or "vLLM was stopped.")
         return f"http://127.0.0.1:{self._port}/v1" if self._phase is Phase.UP else None
+
+    def trouble(self) -> Trouble | None:
+        """Why it does not answer now: it is being started again, or was given up."""
+        match self._phase:
+            case Phase.STARTING:
+                return Trouble(f"vLLM ended and is started again: {self._last_line()}", gone=False)
+            case Phase.FAILED:
+                return Trouble(self._failure, gone=True)
+            case _:
+                return None
 
     def start(self, report: Report) -> None:
         """Start it and wait until it answers. Raises EngineError with the log's end, and whatever `report` raises."""

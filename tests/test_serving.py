@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ from backend.models import ModelFiles, find_model
 from backend.prompts import AssayFormat
 from backend.registry import Registry
 from backend.rubrics import RubricLibrary
-from backend.serving import Change, ChangePhase, Loader, Phase, Report, Served, Serving, Successor
+from backend.serving import Change, ChangePhase, Loader, Phase, Report, Served, Serving, Successor, Trouble
 from backend.starter_judge import StarterJudge
 from backend.trial import VERDICT_ONLY, try_out
 from backend.types import Item, Reading, Rubric
@@ -390,6 +391,30 @@ def test_a_judge_that_failed_to_start_is_replaced_by_a_change(shelf: Shelf) -> N
     serving.swap(shelf.successor(1))
     assert len(probabilities(serving)) == 2
     assert ended(serving).phase is ChangePhase.DONE
+    serving.close()
+
+
+def test_what_runs_the_judge_tells_of_its_trouble_and_a_lost_one_is_loaded_again(shelf: Shelf) -> None:
+    troubles: list[Trouble | None] = [None]
+    load = shelf.loader(0)
+    serving = Serving(lambda report: replace(load(report), trouble=lambda: troubles[-1]), available=lambda _: PLENTY)
+    serving.start()
+    with serving.use(NEVER):
+        pass
+    assert serving.state.phase is Phase.READY
+    troubles.append(Trouble("It is started again.", gone=False))
+    assert (serving.state.phase, serving.state.message) == (Phase.LOADING, "It is started again.")
+    serving.start()
+    assert shelf.opened == [shelf.files[0].name], "one that comes back by itself is not loaded a second time"
+    troubles.append(Trouble("It was given up.", gone=True))
+    assert (serving.state.phase, serving.state.message) == (Phase.FAILED, "It was given up.")
+    shelf.gate.clear()
+    serving.start()
+    wait_for(lambda: shelf.opened == [])
+    troubles.append(None)
+    shelf.gate.set()
+    assert len(probabilities(serving)) == 2
+    assert serving.state.phase is Phase.READY
     serving.close()
 
 

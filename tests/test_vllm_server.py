@@ -168,8 +168,13 @@ def test_one_that_is_killed_is_started_again_and_the_question_is_asked_again(hou
     server = house.server("ok")
     server.start(silent)
     engine = engine_of(server)
+    assert server.trouble() is None
     os.kill(house.starts[0]["pid"], signal.SIGKILL)
+    wait_for(lambda: server.trouble() is not None)
+    told = server.trouble()
+    assert told is None or (not told.gone and "started again" in told.message)
     assert read(engine) == "4"
+    assert server.trouble() is None
     assert len(house.starts) == 2
     assert len(house.running) == 2  # the first one's child went with it
     engine.close()
@@ -191,6 +196,10 @@ def test_one_that_never_comes_up_again_is_given_up(house: House, monkeypatch: py
     engine = engine_of(server)
     os.kill(house.starts[0]["pid"], signal.SIGKILL)
     wait_for(lambda: server.phase is Phase.FAILED)
+    lost = server.trouble()
+    assert lost is not None
+    assert lost.gone
+    assert "the weights are of clay" in lost.message
     with pytest.raises(EngineError, match="the weights are of clay"):
         read(engine)
     assert len(house.starts) == 6
