@@ -5,24 +5,25 @@ backend.measuring: a run that was stopped or killed asks only what is missing.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backend.bench_table import BenchCell, BenchResult, BenchRow, BenchSet
+from backend.bench_found import Opinions, found, opinions, recalled
+from backend.bench_result import BenchResult
+from backend.bench_spec import BenchSpec, read_bench
+from backend.benchmarks.consistency import single_responses
 from backend.benchmarks.getting import Got, Hub, get_set
-from backend.benchmarks.labelled import LabelledSet, Labeller
+from backend.benchmarks.labelled import LabelledSet
 from backend.benchmarks.licences import restrictions
 from backend.benchmarks.metrics import PairOutcome, ScoreOutcome
 from backend.benchmarks.robustness import Robustness, Variant, compare, swapped, variant_of, variants
-from backend.benchmarks.rows import OWN, WantedSet, open_set, sets_in
+from backend.benchmarks.rows import WantedSet, open_set, sets_in
 from backend.benchmarks.sets.catalogue import PAPER_SETS, published_set
-from backend.errors import InvalidInputError
+from backend.errors import NotFoundError
 from backend.jobs import JobContext
-from backend.measuring import VERDICT_ONLY, Measured, measure
-from backend.model_views import DIGITS
+from backend.measuring import Measured, measure
 from backend.serving import Report, Served
 from backend.types import Mode, Sampling
 from db import measuring_queries as queries
@@ -30,40 +31,6 @@ from db.session import Store
 
 Load = Callable[[str, Report], Served]
 """Loads the judge of this name; the caller closes its engine. Raises ModelError and SettingsError."""
-
-
-@dataclass(frozen=True)
-class BenchSpec:
-    """Which judges on which sets, one of each at least, none twice.
-
-    judges: folders, hub names, "starter", or "active" for the one in service.
-    """
-
-    judges: tuple[str, ...]
-    sets: tuple[WantedSet, ...]
-    sampling: Sampling = VERDICT_ONLY
-
-    def __post_init__(self) -> None:
-        if not self.judges or not self.sets:
-            raise InvalidInputError("A benchmark needs a judge and a set. Name at least one of each.")
-        for one in (self.judges, self.sets):
-            if len(set(one)) < len(one):
-                twice = next(str(each) for each in one if one.count(each) > 1)
-                raise InvalidInputError(f"{twice} is named twice. Name each judge and each set once.")
-
-    def document(self) -> dict[str, Any]:
-        """As JSON, for a job."""
-        sets = [one.model_dump() for one in self.sets]
-        return {"judges": list(self.judges), "sets": sets, "sampling": asdict(self.sampling)}
-
-
-def read_bench(document: Mapping[str, Any]) -> BenchSpec:
-    """What document() wrote."""
-    return BenchSpec(
-        tuple(document["judges"]),
-        tuple(WantedSet.model_validate(one) for one in document["sets"]),
-        Sampling(**document["sampling"]),
-    )
 
 
 @dataclass(frozen=True)
@@ -147,37 +114,50 @@ class Bench:
         CancelledError; what was read by then is kept and not read again.
         """
         opened = [open_set(wanted, self._data_folder, self._store) for wanted in spec.sets]
+        singles = [
+            single_responses(labelled) for labelled in opened if spec.consistency and labelled.mode is Mode.PAIRWISE
+        ]
         with self._store.read() as session:
             earlier = queries.measured_sets(session)
-        measured = [self._measure(judge, opened, spec.sampling, report, cancel) for judge in spec.judges]
-        first = measured[0][1]
-        return BenchResult(
-            sets=tuple(
-                _described(wanted, labelled, earlier) for wanted, labelled in zip(spec.sets, opened, strict=True)
-            ),
-            rows=tuple(
-                BenchRow(
-                    judge=judge,
-                    model=served.files.name,
-                    model_digest=served.files.digest,
-                    engine=f"{served.engine.info.version}, {served.engine.info.dtype}",
-                    cells=tuple(
-                        _cell(one, None if figures is first else against)
-                        for one, against in zip(figures, first, strict=True)
-                    ),
-                )
-                for judge, (served, figures) in zip(spec.judges, measured, strict=True)
-            ),
-        )
+        judge_ids = []
+        for judge in spec.judges:
+            measured = self._measure(judge, [*opened, *singles], spec.sampling, report, cancel, known=opened)
+            judge_ids.append((judge, measured[0].judge_id))
+        with self._store.read() as session:
+            return found(session, list(zip(spec.sets, opened, strict=True)), judge_ids, earlier=earlier)
+
+    def table(self, wanted: Sequence[WantedSet]) -> BenchResult:
+        """What was found by earlier runs of every judge that was measured on all of these sets; nobody is asked.
+
+        Raises NotFoundError where there is no such judge or set, InvalidInputError.
+        """
+        opened = [(one, open_set(one, self._data_folder, self._store)) for one in wanted]
+        with self._store.read() as session:
+            judges = queries.judges_measured_on(session, [labelled.digest for _, labelled in opened])
+            if not judges:
+                names = ", ".join(labelled.name for _, labelled in opened)
+                raise NotFoundError(f"No judge was measured on {names} yet. Run `bench run`, or name other sets.")
+            return found(session, opened, judges, earlier=queries.measured_sets(session))
+
+    def items_of(self, judge_id: int, wanted: WantedSet) -> list[ReadRow]:
+        """As items(), of a judge that was measured on this set, from the store alone. Raises NotFoundError."""
+        labelled = open_set(wanted, self._data_folder, self._store)
+        with self._store.read() as session:
+            return _read_rows(recalled(session, judge_id, labelled))
+
+    def opinions(self, judge_ids: Sequence[int], wanted: WantedSet) -> Opinions:
+        """What everybody said of each row of the set: these judges, in their order, and its labellers."""
+        labelled = open_set(wanted, self._data_folder, self._store)
+        with self._store.read() as session:
+            return opinions(session, labelled, judge_ids)
 
     def items(
         self, judge: str, wanted: WantedSet, sampling: Sampling, report: Report, cancel: threading.Event
     ) -> list[ReadRow]:
         """The rows behind a judge's figures on a set, as read; those that it could not read last. Raises as run()."""
         labelled = open_set(wanted, self._data_folder, self._store)
-        _, (measured,) = self._measure(judge, [labelled], sampling, report, cancel)
-        unread = [ReadRow(left_out.id, reason=left_out.reason) for left_out in measured.unread]
-        return [*map(_read_row, measured.outcomes), *unread]
+        (measured,) = self._measure(judge, [labelled], sampling, report, cancel, known=[labelled])
+        return _read_rows(measured)
 
     def robustness(
         self, judge: str, wanted: WantedSet, sampling: Sampling, report: Report, cancel: threading.Event
@@ -186,15 +166,15 @@ class Bench:
         labelled = open_set(wanted, self._data_folder, self._store)
         asked = [variant for variant in variants(labelled.mode) if variant is not Variant.SWAPPED]
         guises = [variant_of(labelled, variant) for variant in asked]
-        _, (plain, *others) = self._measure(judge, [labelled, *guises], sampling, report, cancel, tampered=True)
-        found = [
+        plain, *others = self._measure(judge, [labelled, *guises], sampling, report, cancel, known=[labelled])
+        rates = [
             compare(variant, plain.outcomes, other.outcomes, labelled.size)
             for variant, other in zip(asked, others, strict=True)
         ]
         if labelled.mode is Mode.PAIRWISE:
             pairs = [outcome for outcome in plain.outcomes if isinstance(outcome, PairOutcome)]
-            found.insert(0, swapped(pairs, labelled.size))
-        return tuple(found)
+            rates.insert(0, swapped(pairs, labelled.size))
+        return tuple(rates)
 
     def _measure(
         self,
@@ -204,16 +184,16 @@ class Bench:
         report: Report,
         cancel: threading.Event,
         *,
-        tampered: bool = False,
-    ) -> tuple[Served, list[Measured]]:
-        """tampered: the first set is as it is, and the others are made of it, so their figures are nobody's record."""
+        known: Sequence[LabelledSet],
+    ) -> list[Measured]:
+        """known: those that are as they were published; the others are made of them, so their figures are no record."""
 
         def named(message: str, fraction: float | None) -> None:
             report(f"{judge}: {message}", fraction)
 
         served = self._load(judge, named)
         try:
-            return served, [
+            return [
                 measure(
                     served,
                     labelled,
@@ -221,7 +201,7 @@ class Bench:
                     report=named,
                     cancel=cancel,
                     sampling=sampling,
-                    keep_figures=labelled is sets[0] or not tampered,
+                    keep_figures=labelled in known,
                 )
                 for labelled in sets
             ]
@@ -229,51 +209,9 @@ class Bench:
             served.engine.close()
 
 
-def _described(wanted: WantedSet, labelled: LabelledSet, earlier: Sequence[tuple[str, str, datetime]]) -> BenchSet:
-    """earlier: sets as they were measured before this run: name, digest, and when."""
-    return BenchSet(
-        name=wanted.name,
-        shown=labelled.name,
-        digest=labelled.digest,
-        mode=labelled.mode,
-        size=labelled.size,
-        licence=labelled.licence,
-        whole=labelled.name == wanted.whole_name,
-        labelled_by=_labellers(labelled),
-        changed=_changed(labelled, earlier),
-    )
-
-
-def _labellers(labelled: LabelledSet) -> Labeller | None:
-    """Who gave all of its labels; None where some are people's and some GPT-4's."""
-    given = {row.labelled_by for row in labelled.rows}
-    return given.pop() if len(given) == 1 else None
-
-
-def _changed(labelled: LabelledSet, earlier: Sequence[tuple[str, str, datetime]]) -> str:
-    """That a set of the data folder was another when it was measured last; empty where it was not, or never was."""
-    if labelled.name.startswith(f"{OWN}/"):
-        return ""
-    before = [(digest, when) for name, digest, when in earlier if name == labelled.name]
-    if not before or any(digest == labelled.digest for digest, _ in before):
-        return ""
-    digest, when = before[0]
-    return (
-        f"{labelled.name} has changed since {when:%Y-%m-%d}, when it was measured last: its rows or labels were others "
-        f"then (digest {digest[:DIGITS]}, now {labelled.digest[:DIGITS]}). Figures of then are of another set."
-    )
-
-
-def _cell(one: Measured, against: Measured | None) -> BenchCell:
-    """against: the first judge on the same set."""
-    return BenchCell(
-        read=len(one.outcomes),
-        total=one.total,
-        figures=one.estimates,
-        minus_first=()
-        if against is None
-        else tuple(one.difference(against, figure.metric) for figure in one.estimates),
-    )
+def _read_rows(measured: Measured) -> list[ReadRow]:
+    unread = [ReadRow(left_out.id, reason=left_out.reason) for left_out in measured.unread]
+    return [*map(_read_row, measured.outcomes), *unread]
 
 
 def _read_row(outcome: ScoreOutcome | PairOutcome) -> ReadRow:

@@ -1,21 +1,20 @@
-"""The tables of a benchmark run, in the paper's layout: one of direct assessment, one of pairwise ranking. Pure.
+"""The tables of a benchmark run, in the paper's layout: direct assessment, pairwise ranking, both together. Pure.
 
 A row is a judge; published rows and the baselines that read nothing stand below, marked as such.
 """
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
-from backend.benchmarks.labelled import Labeller
+from backend.agreement import Share
+from backend.agreement.bootstrap import Stat
+from backend.bench_result import BenchResult
+from backend.benchmarks import consistency
+from backend.benchmarks.consistency import Consistency, Difference
 from backend.benchmarks.licences import restrictions
 from backend.benchmarks.metrics import Estimate, Metric
-from backend.benchmarks.published import DIRECT_PLACES, PUBLISHED, SOURCE, Place, Reference
-from backend.model_views import DIGITS
+from backend.benchmarks.published import DIRECT_PLACES, PREFERENCE_BENCH, PUBLISHED, PUBLISHED_DELTA, SOURCE, Place
 from backend.sweep_results import HEADLINE
 from backend.types import Mode
 
@@ -26,79 +25,6 @@ TITLES: Mapping[Mode, str] = {
 }
 CHANCE: Mapping[Mode, float] = {Mode.DIRECT: 0.0, Mode.PAIRWISE: 0.5}
 Kind = Literal["ours", "baseline", "published"]
-
-
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class BenchSet(_Value):
-    """A set of the run. name: as it was asked for. shown: how many of how many rows too. whole: all its rows.
-
-    changed: that it was another when it was measured before; empty where it was not. labelled_by: who gave all of its
-    labels; None where that is not one kind of labeller, or not known.
-    """
-
-    name: str
-    shown: str
-    digest: str
-    mode: Mode
-    size: int
-    licence: str
-    whole: bool
-    changed: str = ""
-    labelled_by: Labeller | None = None
-
-    @property
-    def place(self) -> Place:
-        """Where a published figure of it stands: pairs have people's labels there, scores GPT-4's if nothing says."""
-        people = self.labelled_by == "people" or (self.labelled_by is None and self.mode is Mode.PAIRWISE)
-        return self.name, Reference.PEOPLE if people else Reference.GPT4
-
-
-class BenchCell(_Value):
-    """A judge on a set. read: the rows that it could read, of total: figures are over these, and both are shown.
-
-    minus_first: each figure minus the first judge's, with its paired interval; empty for the first judge.
-    """
-
-    read: int
-    total: int
-    figures: tuple[Estimate, ...]
-    minus_first: tuple[Estimate, ...]
-
-    def figure(self, metric: Metric) -> Estimate:
-        return next(figure for figure in self.figures if figure.metric is metric)
-
-
-class BenchRow(_Value):
-    """A judge. judge: as it was asked for. cells: in the order of the run's sets."""
-
-    judge: str
-    model: str
-    model_digest: str
-    engine: str
-    cells: tuple[BenchCell, ...]
-
-
-class BenchResult(_Value):
-    """What a run has found."""
-
-    sets: tuple[BenchSet, ...]
-    rows: tuple[BenchRow, ...]
-
-    def names(self) -> tuple[str, ...]:
-        """The judges' models by name; two that share one also by their digest."""
-        called = [row.model for row in self.rows]
-        return tuple(
-            row.model if called.count(row.model) == 1 else f"{row.model} {row.model_digest[:DIGITS]}"
-            for row in self.rows
-        )
-
-    def tables(self) -> tuple["Table", ...]:
-        """One a mode that the run has sets of, and what the paper has of them with other reference judges."""
-        made = (*(_table(self, mode) for mode in Mode), _references(self))
-        return tuple(table for table in made if table is not None)
 
 
 @dataclass(frozen=True)
@@ -120,6 +46,14 @@ class Table:
     notes: tuple[str, ...]
 
 
+def tables(result: BenchResult) -> tuple[Table, ...]:
+    """One a mode that the run has sets of, both formats on the same pairs and transitivity where they were measured,
+    and what the paper has of the run's sets with other reference judges.
+    """
+    made = (*(_table(result, mode) for mode in Mode), _consistency(result), _transitivity(result), _references(result))
+    return tuple(table for table in made if table is not None)
+
+
 def figure_text(figure: Estimate) -> str:
     """Three digits with the 95% interval; "undefined" where there is no value."""
     if figure.value is None:
@@ -128,78 +62,9 @@ def figure_text(figure: Estimate) -> str:
     return f"{figure.value:.3f}{interval}"
 
 
-def as_csv(tables: Sequence[Table]) -> str:
-    """Long form: a line a figure."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["table", "row", "kind", "set", "figure"])
-    for table in tables:
-        for line in table.lines:
-            for column, text in zip(table.columns, line.texts, strict=True):
-                writer.writerow([table.title, line.name, line.kind, column, text])
-    return out.getvalue()
-
-
-def as_markdown(tables: Sequence[Table]) -> str:
-    """GitHub's tables, with the notes below each."""
-
-    def row(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-    return "\n".join(
-        "\n".join(
-            [
-                f"**{table.title}**\n",
-                row(["", *table.columns]),
-                row(["---"] * (len(table.columns) + 1)),
-                *(row([_marked(line, "*{}*".format), *line.texts]) for line in table.lines),
-                "",
-                *(f"- {note}" for note in table.notes),
-                "",
-            ]
-        )
-        for table in tables
-    )
-
-
-def as_latex(tables: Sequence[Table]) -> str:
-    """A booktabs table each."""
-
-    def row(cells: Sequence[str]) -> str:
-        return " & ".join(map(_latex, cells)) + r" \\"
-
-    lines = list[str]()
-    for table in tables:
-        lines += [r"\begin{table}", rf"\caption{{{_latex(table.title)}}}"]
-        lines += [rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}", r"\toprule", row(["", *table.columns])]
-        lines += [r"\midrule", *(row([line.name, *line.texts]) for line in table.lines), r"\bottomrule"]
-        lines += [r"\end{tabular}", r"\end{table}", *(f"% {note}" for note in table.notes), ""]
-    return "\n".join(lines)
-
-
-def as_text(tables: Sequence[Table]) -> str:
-    """For a terminal."""
-    lines = list[str]()
-    for table in tables:
-        names = [_marked(line, "({})".format) for line in table.lines]
-        widths = [max(map(len, column)) for column in _columns(table, names)]
-        lines += [table.title, _padded(["", *table.columns], widths)]
-        lines += [_padded([name, *line.texts], widths) for name, line in zip(names, table.lines, strict=True)]
-        lines += [*table.notes, ""]
-    return "\n".join(lines)
-
-
-def _columns(table: Table, names: Sequence[str]) -> list[list[str]]:
-    texts = [[column, *(line.texts[index] for line in table.lines)] for index, column in enumerate(table.columns)]
-    return [["", *names], *texts]
-
-
-def _padded(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
-
-
-def _marked(line: Line, mark: Callable[[str], str]) -> str:
-    return line.name if line.kind == "ours" else mark(line.name)
+def share_text(share: Share | None) -> str:
+    """As figure_text."""
+    return "undefined" if share is None else f"{share.value:.3f} [{share.low:.3f}, {share.high:.3f}]"
 
 
 def _table(result: BenchResult, mode: Mode) -> Table | None:
@@ -286,6 +151,85 @@ def _notes(result: BenchResult, places: Sequence[int], published: Sequence[Line]
     return tuple(notes)
 
 
-def _latex(text: str) -> str:
-    specials = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    return "".join(specials.get(letter, f"\\{letter}" if letter in "&%$#_{}" else letter) for letter in text)
+def _consistency(result: BenchResult) -> Table | None:
+    """None where no judge was asked for scores of a pairwise set's responses."""
+    places = [place for place, _ in enumerate(result.sets) if any(row.cells[place].consistency for row in result.rows)]
+    if not places:
+        return None
+    ours = [
+        Line(f"{name}, {part}", "ours", tuple(_part_text(row.cells[place].consistency, part) for place in places))
+        for name, row in zip(result.names(), result.rows, strict=True)
+        for part in _CONSISTENCY
+    ]
+    notes = [
+        "On the same pairs: the pairwise winner by the mean of both orders, and the response with the higher expected "
+        "score by direct assessment under the same rubric. Accuracy leaves out pairs labelled as ties; delta is "
+        "pairwise less direct, from the same resampled pairs.",
+    ]
+    published = []
+    if any(result.sets[place].name == PREFERENCE_BENCH for place in places):
+        published = [
+            Line(f"{judge}, delta", "published", tuple(
+                f"{delta / 100:.3f}" if result.sets[place].name == PREFERENCE_BENCH else "" for place in places
+            ))
+            for judge, delta in PUBLISHED_DELTA.items()
+        ]  # fmt: skip
+        notes.append(f"Published, of whole sets: {SOURCE}.")
+    notes += [
+        f"{name} could not read {found.unread} of {row.cells[place].total} pairs of {result.sets[place].shown} in both "
+        "formats; they are left out of both."
+        for name, row in zip(result.names(), result.rows, strict=True)
+        for place in places
+        if (found := row.cells[place].consistency) is not None and found.unread
+    ]
+    columns = tuple(result.sets[place].shown for place in places)
+    return Table("Consistency across formats, on the same pairs", columns, (*ours, *published), tuple(notes))
+
+
+_CONSISTENCY: Mapping[str, Callable[[Consistency], str]] = {
+    "pairwise accuracy": lambda found: share_text(found.pairwise),
+    "direct accuracy": lambda found: share_text(found.direct),
+    "delta": lambda found: _difference_text(found.delta),
+    "both name the same winner": lambda found: share_text(found.agree),
+    "equal whole scores": lambda found: share_text(found.same_score),
+}
+
+
+def _part_text(found: Consistency | None, part: str) -> str:
+    return "" if found is None else _CONSISTENCY[part](found)
+
+
+def _transitivity(result: BenchResult) -> Table | None:
+    """None where no set has three responses to an instruction of which all pairs were read."""
+    places = [
+        place
+        for place, _ in enumerate(result.sets)
+        if any((found := row.cells[place].transitivity) is not None and found.n for row in result.rows)
+    ]
+    if not places:
+        return None
+    ours = [
+        Line(name, "ours", tuple(_stat_text(row.cells[place].transitivity) for place in places))
+        for name, row in zip(result.names(), result.rows, strict=True)
+    ]
+    chance = Line("chance", "baseline", tuple(f"{consistency.CHANCE:.3f}" for _ in places))
+    notes = (
+        "Of three responses to one instruction of which all pairs are in the set, the share whose winners make an "
+        "order and not a circle; the interval is clustered by instruction.",
+    )
+    columns = tuple(result.sets[place].shown for place in places)
+    return Table("Transitivity over triples", columns, (*ours, chance), notes)
+
+
+def _difference_text(difference: Difference | None) -> str:
+    if difference is None:
+        return "undefined"
+    interval = "" if difference.low is None else f" [{difference.low:+.3f}, {difference.high:+.3f}]"
+    return f"{difference.value:+.3f}{interval}"
+
+
+def _stat_text(stat: Stat | None) -> str:
+    if stat is None or stat.value is None:
+        return "undefined"
+    interval = "" if stat.low is None else f" [{stat.low:.3f}, {stat.high:.3f}]"
+    return f"{stat.value:.3f}{interval} of {stat.n:,}"

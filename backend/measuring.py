@@ -113,25 +113,39 @@ def measure(
     return measured
 
 
-def recall(judge_id: int, labelled: LabelledSet, store: Store) -> Measured | None:
+def recall(session: Session, judge_id: int, labelled: LabelledSet) -> Measured | None:
     """What measure() has found of this judge on this set, from the store alone; None if it did not come to its end.
 
     Raises NotFoundError if there is no such judge.
     """
-    with store.read() as session:
-        judge = session.get(rows.Judge, judge_id)
-        if judge is None:
-            raise NotFoundError(f"There is no judge {judge_id}. It may belong to another database.")
-        format = prompt_format(judge.prompt_format)
-        stored = {row.metric: row for row in queries.measurements(session, judge_id, labelled.digest)}
-        wanted = [metric for metric in Metric if metric.mode is labelled.mode]
-        if judge.format_digest != format.digest or any(metric not in stored for metric in wanted):
-            return None
-        asked = _asked(labelled, format)
-        read = _stored_shares(session, judge_id, asked)
-    outcomes, unread = _outcomes(labelled, asked, read, {})
+    stored = {row.metric: row for row in queries.measurements(session, judge_id, labelled.digest)}
+    wanted = [metric for metric in Metric if metric.mode is labelled.mode]
+    read = _recalled_outcomes(session, judge_id, labelled)
+    if read is None or any(metric not in stored for metric in wanted):
+        return None
+    outcomes, unread = read
     figures = tuple(_recalled(metric, stored[metric], outcomes) for metric in wanted)
     return Measured(judge_id, labelled.name, labelled.digest, labelled.mode, outcomes, unread, figures)
+
+
+def stored_outcomes(session: Session, judge_id: int, labelled: LabelledSet) -> tuple[Outcome, ...]:
+    """What the judge has read of this set by now, measured or not. Raises NotFoundError if there is no such judge."""
+    read = _recalled_outcomes(session, judge_id, labelled)
+    return () if read is None else read[0]
+
+
+def _recalled_outcomes(
+    session: Session, judge_id: int, labelled: LabelledSet
+) -> tuple[tuple[Outcome, ...], tuple[LeftOut, ...]] | None:
+    """None where the judge was asked in another wording than today's."""
+    judge = session.get(rows.Judge, judge_id)
+    if judge is None:
+        raise NotFoundError(f"There is no judge {judge_id}. It may belong to another database.")
+    format = prompt_format(judge.prompt_format)
+    if judge.format_digest != format.digest:
+        return None
+    asked = _asked(labelled, format)
+    return _outcomes(labelled, asked, _stored_shares(session, judge_id, asked), {})
 
 
 _Asked = list[tuple[LabelledRow, tuple[Prompt, ...]]]

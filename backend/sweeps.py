@@ -171,12 +171,11 @@ class Sweeps:
             return None
         dtype = None if sweep.spec.dtype == "auto" else sweep.spec.dtype
         with self._store.read() as session:
-            judges = queries.verdict_only_judges(session, digest, dtype)
-        for judge_id, model_version_id in judges:
-            measured = [recall(judge_id, labelled, self._store) for labelled in sweep.sets]
-            there = tuple(one for one in measured if one is not None)
-            if len(there) == len(measured):
-                return MeasuredPoint(planned, model_version_id, there)
+            for judge_id, model_version_id in queries.verdict_only_judges(session, digest, dtype):
+                measured = [recall(session, judge_id, labelled) for labelled in sweep.sets]
+                there = tuple(one for one in measured if one is not None)
+                if len(there) == len(measured):
+                    return MeasuredPoint(planned, model_version_id, there)
         return None
 
     def _model_digest(self, sweep: "_Sweep", planned: PlannedPoint) -> str | None:

@@ -40,6 +40,20 @@ def measurements(session: Session, judge_id: int, set_digest: str) -> Sequence[M
     return session.scalars(select(Measurement).where(*wanted).order_by(Measurement.id)).all()
 
 
+def judges_measured_on(session: Session, set_digests: Collection[str]) -> list[tuple[str, int]]:
+    """The judges that have figures on every one of these sets, the oldest first: their model's name and their id."""
+    query = (
+        select(ModelVersion.name, Judge.id)
+        .join(Judge, Judge.model_version_id == ModelVersion.id)
+        .join(Measurement, Measurement.judge_id == Judge.id)
+        .where(Measurement.set_digest.in_(set_digests))
+        .group_by(ModelVersion.name, Judge.id)
+        .having(func.count(Measurement.set_digest.distinct()) == len(set(set_digests)))
+        .order_by(Judge.id)
+    )
+    return [(name, judge_id) for name, judge_id in session.execute(query)]
+
+
 def measured_sets(session: Session) -> list[tuple[str, str, datetime]]:
     """Every set that was ever measured on, as it was then: its name, its digest, and when it was measured last."""
     last = func.max(Measurement.created_at)

@@ -15,8 +15,11 @@ import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
-from backend.bench import Bench, BenchSpec, read_bench
-from backend.bench_table import BenchResult, as_csv, as_latex, as_markdown, as_text
+from backend.bench import Bench
+from backend.bench_forms import as_csv, as_latex, as_markdown, as_text
+from backend.bench_result import BenchResult
+from backend.bench_spec import BenchSpec, read_bench
+from backend.bench_table import tables
 from backend.benchmarks.metrics import Metric
 from backend.benchmarks.published import FLASK, MT_BENCH, PUBLISHED, VICUNA, Reference
 from backend.benchmarks.rows import wanted_set
@@ -119,7 +122,7 @@ def test_rows_that_cannot_be_read_are_counted_and_listed(bench: Bench, home: Pat
     result = bench.run(spec(family.direct, sets=("dev/direct_long",)), quiet, threading.Event())
     cell = result.rows[0].cells[0]
     assert (cell.read, cell.total) == (6, 7)
-    assert any("could not read 1 of 7 rows" in note for note in result.tables()[0].notes)
+    assert any("could not read 1 of 7 rows" in note for note in tables(result)[0].notes)
     rows = bench.items(
         str(family.direct), wanted_set("dev/direct_long"), Sampling(feedback=False), quiet, threading.Event()
     )
@@ -131,7 +134,7 @@ def test_published_rows_stand_beside_ours_only_where_they_were_published(
 ) -> None:
     write_rows(home / "data" / f"{VICUNA}.jsonl.gz", [gpt4_row(n) for n in range(8)])
     result = bench.run(spec(family.direct, sets=(f"{VICUNA}:5", "dev/direct_kind")), quiet, threading.Event())
-    table, references = result.tables()
+    table, references = tables(result)
     published = {line.name: line.texts for line in table.lines if line.kind == "published"}
     assert published["Prometheus-2-7B"] == ("0.642", "")
     assert set(published) == {one.judge for one in PUBLISHED if (VICUNA, Reference.GPT4) in one.figures}
@@ -146,21 +149,21 @@ def test_published_rows_stand_beside_ours_only_where_they_were_published(
 def test_every_form_holds_every_figure(bench: Bench, home: Path, family: Family) -> None:
     write_rows(home / "data" / f"{VICUNA}.jsonl.gz", [gpt4_row(n) for n in range(8)])
     result = bench.run(spec(family.direct, sets=(VICUNA, "dev/pairwise_kind")), quiet, threading.Event())
-    tables = result.tables()
-    assert [len(table.columns) for table in tables] == [1, 1, 2]
-    figures = [text for table in tables for line in table.lines for text in line.texts]
-    assert [row["figure"] for row in csv.DictReader(io.StringIO(as_csv(tables)))] == figures
-    for printed in (as_text(tables), as_markdown(tables), as_latex(tables)):
-        assert all(text in printed for text in figures)
-    assert "*Prometheus-2-7B*" in as_markdown(tables)
-    assert r"pairwise\_kind" in as_latex(tables)
+    printed = tables(result)
+    assert [len(table.columns) for table in printed] == [1, 1, 2]
+    figures = [text for table in printed for line in table.lines for text in line.texts]
+    assert [row["figure"] for row in csv.DictReader(io.StringIO(as_csv(printed)))] == figures
+    for text_form in (as_text(printed), as_markdown(printed), as_latex(printed)):
+        assert all(text in text_form for text in figures)
+    assert "*Prometheus-2-7B*" in as_markdown(printed)
+    assert r"pairwise\_kind" in as_latex(printed)
 
 
 def test_a_set_with_two_labellers_is_compared_with_each(bench: Bench, home: Path, family: Family) -> None:
     both = [direct_row(n, gpt4_score=float(5 - n % 4), license="CC-BY-NC-4.0") for n in range(8)]
     write_rows(home / "data" / f"{FLASK}.jsonl.gz", both)
     result = bench.run(spec(family.direct, sets=(f"{FLASK}@people", f"{FLASK}@gpt4")), quiet, threading.Event())
-    table = result.tables()[0]
+    table = tables(result)[0]
     assert table.columns == (f"{FLASK}@people", f"{FLASK}@gpt4")
     published = {line.name: line.texts for line in table.lines if line.kind == "published"}
     assert published["Prometheus-2-8x7B"] == ("0.555", "0.659")
@@ -171,13 +174,60 @@ def test_a_set_with_two_labellers_is_compared_with_each(bench: Bench, home: Path
 def test_a_set_that_changed_since_it_was_measured_is_told(bench: Bench, home: Path, family: Family) -> None:
     def notes() -> str:
         result = bench.run(spec(family.direct, sets=("dev/direct_kind",)), quiet, threading.Event())
-        return " ".join(result.tables()[0].notes)
+        return " ".join(tables(result)[0].notes)
 
     assert "has changed" not in notes()
     assert "has changed" not in notes()
     write_rows(home / "data" / "dev" / "direct_kind.jsonl.gz", [direct_row(n) for n in range(1, 9)])
     assert "dev/direct_kind has changed since 20" in notes()
     assert "has changed" not in notes()
+
+
+def test_both_formats_are_compared_on_the_same_pairs(bench: Bench, home: Path, family: Family) -> None:
+    triples = [
+        pairwise_row(3 * n + k, instruction=f"Say hello {n}.", response_a=a, response_b=b, human_label="AB"[n % 2])
+        for n in range(4)
+        for k, (a, b) in enumerate([("Hello.", "Hi there."), ("Hi there.", "Go away!"), ("Go away!", "Hello.")])
+    ]
+    write_rows(home / "data" / "dev" / "pairwise_triples.jsonl.gz", triples)
+    asked = BenchSpec((str(family.direct),), (wanted_set("dev/pairwise_triples"),), consistency=True)
+    result = bench.run(asked, quiet, threading.Event())
+    (cell,) = result.rows[0].cells
+    found = cell.consistency
+    assert found.pairwise.value == pytest.approx(cell.figure(Metric.ACCURACY).value)
+    assert found.delta.value == pytest.approx(found.pairwise.value - found.direct.value)
+    assert found.agree.n == 12
+    assert (cell.transitivity.n, cell.transitivity.items) == (4, 4)
+    titles = [table.title for table in tables(result)]
+    assert titles[1:] == ["Consistency across formats, on the same pairs", "Transitivity over triples"]
+    assert BenchResult.model_validate_json(result.model_dump_json()) == result
+    plain = bench.run(spec(family.direct, sets=("dev/pairwise_kind",)), quiet, threading.Event())
+    assert plain.rows[0].cells[0].consistency is None
+
+
+def test_earlier_runs_are_shown_again_without_asking_anybody(bench: Bench, family: Family) -> None:
+    ran = bench.run(spec(family.direct, family.pairwise), quiet, threading.Event())
+    shown = bench.table(spec(family.direct).sets)
+    assert [row.judge_id for row in shown.rows] == [row.judge_id for row in ran.rows]
+    assert [row.cells for row in shown.rows] == [row.cells for row in ran.rows]
+    items = bench.items_of(shown.rows[1].judge_id, wanted_set("dev/pairwise_kind"))
+    assert len(items) == ROWS
+    with pytest.raises(NotFoundError, match="No judge was measured on dev/direct_kind \\(5 of 10\\)"):
+        bench.table([wanted_set("dev/direct_kind:5")])
+
+
+def test_everybodys_opinion_of_each_row_stands_side_by_side(bench: Bench, home: Path, family: Family) -> None:
+    both = [direct_row(n, gpt4_score=float(5 - n % 4), meta={"category": "xy"[n % 2]}) for n in range(8)]
+    write_rows(home / "data" / f"{FLASK}.jsonl.gz", both)
+    result = bench.run(spec(family.direct, sets=(FLASK,)), quiet, threading.Event())
+    said = bench.opinions([result.rows[0].judge_id], wanted_set(FLASK))
+    assert said.raters == ("people", "GPT-4", "direct")
+    assert said.values[0] == tuple(float(1 + n % 5) for n in range(8))
+    assert said.values[1] == tuple(float(5 - n % 4) for n in range(8))
+    assert said.categories == tuple("xyxyxyxy")
+    by_hand = numpy.corrcoef(said.values[0], said.values[2])[0, 1]
+    assert result.rows[0].cells[0].figure(Metric.PEARSON).value == pytest.approx(by_hand)
+    assert set(said.scores[0]) <= {1, 2, 3, 4, 5}
 
 
 def test_a_job_runs_what_its_document_says(bench: Bench, family: Family) -> None:
@@ -229,6 +279,8 @@ def test_the_command_lists_runs_and_shows_the_items(home: Path, family: Family) 
     assert run.exit_code == 0, run.output
     assert json.loads(run.stdout)["rows"][0]["cells"][0]["total"] == 5
     assert "dev/direct_kind (5 of 10)" in call(home, "run", *options).stdout
+    table = call(home, "table", "--set", "dev/direct_kind:5", "--json")
+    assert json.loads(table.stdout)["rows"][0]["cells"] == json.loads(run.stdout)["rows"][0]["cells"]
     items = call(home, "items", *options).stdout.splitlines()
     assert len(items) == 5
     assert json.loads(items[0])["label"]

@@ -243,7 +243,8 @@ def test_it_is_recalled_from_the_store_as_it_was_measured(any_store: Store, tmp_
     served = served_by(any_store, tmp_path, Scripted(too_long=900))
     for labelled in (with_long_row(direct_set(12)), with_long_row(pairwise_set(12))):
         result = measured(served, labelled, any_store)
-        again = recall(result.judge_id, labelled, any_store)
+        with any_store.read() as session:
+            again = recall(session, result.judge_id, labelled)
         assert again is not None
         assert again.outcomes == result.outcomes
         assert again.estimates == result.estimates
@@ -253,7 +254,8 @@ def test_it_is_recalled_from_the_store_as_it_was_measured(any_store: Store, tmp_
 def test_undefined_figures_are_recalled_with_their_reason(store: Store, tmp_path: Path) -> None:
     labelled = replace(direct_set(5), rows=tuple(replace(row, label=3.0) for row in direct_set(5).rows))
     result = measured(served_by(store, tmp_path, Scripted()), labelled, store)
-    again = recall(result.judge_id, labelled, store)
+    with store.read() as session:
+        again = recall(session, result.judge_id, labelled)
     assert again is not None
     assert "has the label 3" in again.estimate(Metric.PEARSON).missing
 
@@ -261,9 +263,10 @@ def test_undefined_figures_are_recalled_with_their_reason(store: Store, tmp_path
 def test_what_did_not_come_to_its_end_is_not_recalled(store: Store, tmp_path: Path) -> None:
     served = served_by(store, tmp_path, Scripted())
     judge_id = measured(served, direct_set(5), store).judge_id
-    assert recall(judge_id, direct_set(6), store) is None
-    with pytest.raises(NotFoundError, match="99"):
-        recall(99, direct_set(5), store)
+    with store.read() as session:
+        assert recall(session, judge_id, direct_set(6)) is None
+        with pytest.raises(NotFoundError, match="99"):
+            recall(session, 99, direct_set(5))
 
 
 def test_two_judges_are_compared_on_the_rows_that_both_could_read(store: Store, tmp_path: Path) -> None:

@@ -8,8 +8,11 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from backend.bench import Bench, BenchSpec
-from backend.bench_table import BenchResult, as_csv, as_latex, as_markdown
+from backend.bench import Bench
+from backend.bench_forms import as_csv, as_latex, as_markdown
+from backend.bench_result import BenchResult
+from backend.bench_spec import BenchSpec
+from backend.bench_table import tables
 from backend.benchmarks.rows import WantedSet
 from backend.jobs import JobKind, Jobs, JobState, JobView
 from backend.measuring import VERDICT_ONLY
@@ -53,6 +56,10 @@ class _BenchmarksPage:
                     ROWS, label="Rows of each set (0: all)", precision=0, minimum=0,
                     info="As many of each label as in the whole, always the same ones.",
                 )  # fmt: skip
+                self.consistency = gr.Checkbox(
+                    False, label="Compare both formats on pairs",
+                    info="Asks for a score of each response too: two readings a pair more.",
+                )  # fmt: skip
                 self.size = gr.HTML(label="Size of the run")
                 self.start = gr.Button("Start the run", variant="primary")
             with gr.Column(scale=7, min_width=300):
@@ -71,7 +78,7 @@ class _BenchmarksPage:
 
     def wire(self) -> None:
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        asked = [self.judges, self.sets, self.rows]
+        asked = [self.judges, self.sets, self.rows, self.consistency]
         seen = {self.status, self.list, self.opened, self.drawn}
         looked = [self.status, self.list, self.opened, self.drawn, self.panel, self.title, self.tables, self.exports]
         looked = [*looked, *self.files]
@@ -87,7 +94,7 @@ class _BenchmarksPage:
         loaded = gr.context.Context.root_block.load(
             self._arrive, None, [self.judges, self.sets, self.note, self.timer], **private
         )
-        restored = restore_draft(loaded, DRAFT, kept, [[], [], ROWS, NONE])
+        restored = restore_draft(loaded, DRAFT, kept, [[], [], ROWS, False, NONE])
         restored.then(self._look, seen, looked, **private)
 
     # Handlers
@@ -109,7 +116,7 @@ class _BenchmarksPage:
     def _start(self, data: Mapping[Component, Any]) -> Update:
         size = picked(data[self.rows])
         sets = tuple(WantedSet(name=name, size=size) for name in data[self.sets] or ())
-        spec = BenchSpec(tuple(data[self.judges] or ()), sets, VERDICT_ONLY)
+        spec = BenchSpec(tuple(data[self.judges] or ()), sets, VERDICT_ONLY, consistency=bool(data[self.consistency]))
         title = ", ".join(self._names(spec))
         job_id = self._jobs.submit(JobKind.BENCH, title, spec.document(), self._who())
         tell(f"Job {job_id} measures behind this page.")
@@ -164,13 +171,13 @@ class _BenchmarksPage:
         }
         if job.state is not JobState.DONE or job.result is None:
             return updates
-        tables = BenchResult.model_validate(job.result).tables()
+        printed = tables(BenchResult.model_validate(job.result))
         folder = Path(tempfile.mkdtemp(prefix="assay-benchmark-"))
         for suffix, written in FORMS.items():
-            (folder / f"benchmark-{job.id}.{suffix}").write_text(written(tables), encoding="utf-8")
+            (folder / f"benchmark-{job.id}.{suffix}").write_text(written(printed), encoding="utf-8")
         return {
             **updates,
-            self.tables: bench_render.tables(tables),
+            self.tables: bench_render.tables(printed),
             self.exports: gr.update(visible=True),
             **{
                 button: gr.update(value=str(folder / f"benchmark-{job.id}.{suffix}"))

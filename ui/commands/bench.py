@@ -11,8 +11,11 @@ from typing import Annotated
 import typer
 
 from backend.agreement import Share
-from backend.bench import Bench, BenchSpec, SetState
-from backend.bench_table import BenchResult, as_csv, as_latex, as_markdown, as_text
+from backend.bench import Bench, SetState
+from backend.bench_forms import as_csv, as_latex, as_markdown, as_text
+from backend.bench_result import BenchResult
+from backend.bench_spec import BenchSpec
+from backend.bench_table import share_text, tables
 from backend.benchmarks.robustness import Robustness
 from backend.benchmarks.rows import wanted_set
 from backend.config import Settings
@@ -40,6 +43,11 @@ SetOption = Annotated[
     typer.Option("--set", help="A set of the data folder, or rows of it: benchmarks/NAME or dev/NAME:200. Repeatable."),
 ]
 SeedOption = Annotated[int, typer.Option(help="Of the rows that are drawn where a set is given with a number.")]
+FormOption = Annotated[Form, typer.Option("--as", help="How the tables are printed.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="The same as --as json.")]
+ConsistencyOption = Annotated[
+    bool, typer.Option("--consistency", help="Ask for scores of pairs' responses too, to compare the two formats.")
+]
 FeedbackOption = Annotated[bool, typer.Option("--feedback", help="Let the judge write feedback first; slower.")]
 
 
@@ -75,8 +83,9 @@ def commands(open_bench: Callable[[Settings], AbstractContextManager[Bench]]) ->
         context: typer.Context,
         judges: JudgeOption,
         sets: SetOption,
-        form: Annotated[Form, typer.Option("--as", help="How the tables are printed.")] = Form.TEXT,
-        as_json: Annotated[bool, typer.Option("--json", help="The same as --as json.")] = False,
+        form: FormOption = Form.TEXT,
+        as_json: JsonOption = False,
+        consistency: ConsistencyOption = False,
         feedback: FeedbackOption = False,
         seed: SeedOption = 0,
     ) -> None:
@@ -86,8 +95,22 @@ def commands(open_bench: Callable[[Settings], AbstractContextManager[Bench]]) ->
                 judges=tuple(judges),
                 sets=tuple(wanted_set(text, seed=seed) for text in sets),
                 sampling=_sampling(context.obj, feedback=feedback),
+                consistency=consistency,
             )
             result = bench.run(spec, report, threading.Event())
+        typer.echo(_printed(result, Form.JSON if as_json else form))
+
+    @app.command()
+    def table(
+        context: typer.Context,
+        sets: SetOption,
+        form: FormOption = Form.TEXT,
+        as_json: JsonOption = False,
+        seed: SeedOption = 0,
+    ) -> None:
+        """The tables of every judge that was measured on all of these sets before; nobody is asked."""
+        with told(), open_bench(context.obj) as bench:
+            result = bench.table([wanted_set(text, seed=seed) for text in sets])
         typer.echo(_printed(result, Form.JSON if as_json else form))
 
     @app.command()
@@ -131,9 +154,7 @@ def _robustness_line(one: Robustness) -> str:
 
 
 def _share(share: Share | None) -> str:
-    if share is None:
-        return "undefined: no row could be compared"
-    return f"{share.value:.3f} [{share.low:.3f}, {share.high:.3f}] of {share.n:,}"
+    return "undefined: no row could be compared" if share is None else f"{share_text(share)} of {share.n:,}"
 
 
 def _sampling(settings: Settings, *, feedback: bool) -> Sampling:
@@ -154,10 +175,10 @@ def _printed(result: BenchResult, form: Form) -> str:
         case Form.JSON:
             return result.model_dump_json(indent=2)
         case Form.CSV:
-            return as_csv(result.tables()).rstrip()
+            return as_csv(tables(result)).rstrip()
         case Form.MARKDOWN:
-            return as_markdown(result.tables()).rstrip()
+            return as_markdown(tables(result)).rstrip()
         case Form.LATEX:
-            return as_latex(result.tables()).rstrip()
+            return as_latex(tables(result)).rstrip()
         case Form.TEXT:
-            return as_text(result.tables()).rstrip()
+            return as_text(tables(result)).rstrip()
