@@ -240,10 +240,14 @@ def _open_project(session: Session, project_id: int, *, hold: bool = False) -> r
 
 
 def _columns(found: Iterable[RawRow]) -> tuple[str, ...]:
+    """The rows' fields, and those of objects in them behind a dot."""
     names: dict[str, None] = {}
     for row in found:
         if isinstance(row.value, Mapping):
             names |= dict.fromkeys(map(str, row.value))
+            for name, within in row.value.items():
+                if isinstance(within, Mapping):
+                    names |= dict.fromkeys(f"{name}.{key}" for key in within)
     if not names:
         raise InvalidInputError(
             'No row of it has fields. A row is an object such as {"instruction": …, "response": …}.'

@@ -1,12 +1,12 @@
 """What a row of somebody's table means: which column is the instruction, which are responses, what people said."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from backend.errors import InvalidInputError
+from backend.imported_labels import read_labels
 from backend.types import MAX_RESPONSES, SCORES, Item, Mode, Rubric, checked_text
 
 MAX_EXTERNAL_ID = 300
@@ -32,17 +32,16 @@ CRITERIA = ("orig_criteria", "criteria", "criterion")
 LEVELS = (tuple(f"orig_score{n}_description" for n in SCORES), tuple(f"level_{n}" for n in SCORES))
 IDS = ("id", "external_id", "question_id", "uid")
 SCORED = ("imported_labels", "human_scores", "human_score", "orig_score", "score", "rating", "human_label")
-WON = ("imported_labels", "human_label", "orig_preference", "winner", "preference", "label")
-SOURCES = (("sources",), ("model_a", "model_b"), ("model_1", "model_2"), ("model",), ("models",))
-WINNERS = {
-    "a": "A", "b": "B", "tie": "tie", "model_a": "A", "model_b": "B", "response_a": "A", "response_b": "B",
-    "1": "A", "2": "B", "0": "tie", "tie (bothbad)": "tie", "tie (inconsistent)": "tie", "both": "tie",
-}  # fmt: skip
+WON = ("imported_labels", "votes", "meta.votes", "human_label", "orig_preference", "winner", "preference", "label")
+SOURCES = (
+    ("sources",), ("model_a", "model_b"), ("model_1", "model_2"), ("model",), ("models",),
+    ("meta.model_a", "meta.model_b"), ("meta.model",), ("meta.system",),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class ColumnMapping:
-    """Which columns hold what. Empty: nothing does.
+    """Which columns hold what. Empty: nothing does. A field of an object has its name behind a dot: meta.votes.
 
     responses: a column for each response, or one with a list. levels: five columns, of the scores 1 to 5, or none.
     rubric: one column with an object {criteria, scores}. labels: what people said before. sources: who wrote each
@@ -79,14 +78,26 @@ class ColumnMapping:
 
 @dataclass(frozen=True)
 class ImportedRow:
-    """One row, understood. rubric: its own, if it states one. labels: scores 1..5, or "A", "B", "tie"."""
+    """One row, understood. rubric: its own, if it states one.
+
+    labels: scores 1..5, or "A", "B", "tie"; by the annotators' names where the file has them.
+    """
 
     item: Item
     rubric: Rubric | None
     external_id: str | None
     sources: list[str] | None
     extra: dict[str, Any] | None
-    labels: list[Any] | None
+    labels: list[Any] | dict[str, Any] | None
+
+
+def field_of(value: Mapping[str, Any], name: str) -> Any:
+    """A row's field; one of an object in it by a dot. None where there is none."""
+    outer, _, inner = name.partition(".")
+    if not inner or name in value:
+        return value.get(name)
+    within = value.get(outer)
+    return within.get(inner) if isinstance(within, Mapping) else None
 
 
 def guess_mapping(columns: Sequence[str], mode: Mode) -> ColumnMapping:
@@ -142,16 +153,16 @@ def read_row(value: Mapping[str, Any], mapping: ColumnMapping, mode: Mode) -> Im
 
 
 def _texts(value: Mapping[str, Any], mapping: ColumnMapping) -> tuple[str, tuple[str, ...]]:
-    if len(mapping.responses) == 1 and isinstance(listed := _parsed_list(value.get(mapping.responses[0])), list):
+    if len(mapping.responses) == 1 and isinstance(listed := _parsed_list(field_of(value, mapping.responses[0])), list):
         answers: list[Any] = listed
         if answers and isinstance(answers[0], Mapping) and "role" in answers[0]:
             answers = [listed]
     else:
-        answers = [value.get(name) for name in mapping.responses]
+        answers = [field_of(value, name) for name in mapping.responses]
     responses = [_answer(answer) for answer in answers]
     while len(responses) > 1 and not responses[-1].strip():  # tables leave the cells of missing responses empty
         responses.pop()
-    asked = value.get(mapping.instruction)
+    asked = field_of(value, mapping.instruction)
     turns = _turns(asked)
     return (_text(asked) if turns is None else _question(turns)), tuple(responses)
 
@@ -188,7 +199,7 @@ def _parsed_list(value: Any) -> Any:
 
 
 def _rubric(value: Mapping[str, Any], mapping: ColumnMapping) -> Rubric | None:
-    stated = value.get(mapping.rubric) if mapping.rubric else None
+    stated = field_of(value, mapping.rubric) if mapping.rubric else None
     if isinstance(stated, str) and stated.lstrip().startswith("{"):
         try:
             stated = json.loads(stated)
@@ -206,51 +217,13 @@ def _rubric(value: Mapping[str, Any], mapping: ColumnMapping) -> Rubric | None:
     return Rubric(criterion, tuple(level or "" for level in levels) if any(levels) else ())
 
 
-def _labels(value: Mapping[str, Any], mapping: ColumnMapping, mode: Mode) -> list[Any] | None:
-    said = value.get(mapping.labels) if mapping.labels else None
-    if isinstance(said, str) and said.lstrip().startswith("["):
-        try:
-            said = json.loads(said)
-        except ValueError as error:
-            raise InvalidInputError(f"{mapping.labels} is not JSON: {error}.") from error
-    if said is None or said == "" or said == []:
-        return None
-    several = said if isinstance(said, list) else [said]
-    if mode is Mode.PAIRWISE:
-        return [_winner(mapping.labels, one) for one in several]
-    return [_score(mapping.labels, one, _scale(value)) for one in several]
-
-
-def _scale(value: Mapping[str, Any]) -> tuple[float, float]:
-    """Of rows that name theirs, as our data rows do: "scale": [lo, hi]."""
-    match value.get("scale"):
-        case [int() | float() as low, int() | float() as high] if low < high:
-            return float(low), float(high)
-        case _:
-            return 1.0, 5.0
-
-
-def _score(name: str, said: Any, scale: tuple[float, float]) -> float | int:
-    try:
-        number = float(said)
-    except (TypeError, ValueError):
-        number = math.nan
-    low, high = scale
-    if isinstance(said, bool) or not low <= number <= high:
-        raise InvalidInputError(f"{name} is {str(said)[:40]!r}; it must be a number from {low:g} to {high:g}.")
-    score = round(1 + 4 * (number - low) / (high - low), 4)
-    return int(score) if score.is_integer() else score
-
-
-def _winner(name: str, said: Any) -> str:
-    winner = WINNERS.get(str(said).strip().lower())
-    if winner is None:
-        raise InvalidInputError(f"{name} is {str(said)[:40]!r}; it must be A, B or tie.")
-    return winner
+def _labels(value: Mapping[str, Any], mapping: ColumnMapping, mode: Mode) -> list[Any] | dict[str, Any] | None:
+    name = mapping.labels
+    return read_labels(name, field_of(value, name), mode, value.get("scale")) if name else None
 
 
 def _sources(value: Mapping[str, Any], mapping: ColumnMapping, responses: int) -> list[str] | None:
-    named = [value.get(name) for name in mapping.sources]
+    named = [field_of(value, name) for name in mapping.sources]
     if len(named) == 1 and isinstance(listed := _parsed_list(named[0]), list):
         named = listed
     if len(named) != responses or any(one is None or one == "" for one in named):
@@ -269,7 +242,7 @@ def _extra(value: Mapping[str, Any], mapping: ColumnMapping) -> dict[str, Any] |
 
 
 def _optional(value: Mapping[str, Any], name: str) -> str | None:
-    found = value.get(name) if name else None
+    found = field_of(value, name) if name else None
     text = None if found is None else _text(found)
     return text if text and text.strip() else None
 

@@ -435,8 +435,8 @@ class ProjectItem(Base):
     """Who wrote each response, by position; null where that is not known."""
     extra: Mapped[dict[str, Any] | None]
     """The other fields of the imported row."""
-    imported_labels: Mapped[list[Any] | None]
-    """What people had said before the import: scores from 1 to 5, or A, B and tie."""
+    imported_labels: Mapped[list[Any] | dict[str, Any] | None] = mapped_column(JSON)
+    """What people had said before the import: scores from 1 to 5, or A, B and tie; by their names where known."""
     item: Mapped[Item] = relationship()
     rubric_version: Mapped[RubricVersion] = relationship()
 

@@ -80,3 +80,56 @@ def test_several_verdicts_of_one_model_on_one_question_count_once_in_the_powered
         expected = list(session.scalars(select(models.Verdict.expected_score).order_by(models.Verdict.id)))
     assert len(expected) == 23
     assert mean.model == pytest.approx(sum(expected[:21]) / 21)
+
+
+def in_project(panel: Panel, verdicts: list[int], imported: list[object], **fields: object) -> int:
+    """A project of these verdicts' items with the labels that came with each; its id."""
+    with panel.store.write() as session:
+        project = models.Project(
+            name="Kettles", guidelines="", mode="direct", blind=True, people_per_item=1, item_order="given", repeats=0,
+            lease_seconds=60, seed=1, state="open", created_by_id=panel.people[0],
+        )  # fmt: skip
+        session.add(project)
+        session.flush()
+        for number, (verdict, labels) in enumerate(zip(verdicts, imported, strict=True)):
+            row = session.get_one(models.Verdict, verdict)
+            session.add(
+                models.ProjectItem(
+                    project_id=project.id, item_id=row.item_id, rubric_version_id=row.rubric_version_id,
+                    position=number, order_key=number, imported_labels=labels, **fields,
+                )
+            )  # fmt: skip
+        return project.id
+
+
+def test_imported_labels_are_a_kind_of_their_own_with_their_raters_names(panel: Panel) -> None:
+    verdicts = [panel.bench.direct(score) for score in (1, 2, 3, 4, 5) * 4]
+    in_project(panel, verdicts, [{"ann": 1 + n % 5, "bo": 3} for n in range(20)])
+    report = panel.report()
+    assert (report.kind, report.counts.imported, report.counts.compared) == (Kind.IMPORTED, 40, 40)
+    assert {report.name_of(person.key) for person in report.people} == {"ann", "bo"}
+    assert report.scores.matrix[0] == (4, 0, 4, 0, 0)
+    assert set(report.ceiling.names) == {"ann", "bo", "starter (model)"}
+    assert report.months == ()
+    assert panel.report(kind=Kind.POOLED).counts.compared == 0  # pooled are only labels that were given here
+    panel.blind(verdicts[0], panel.people[0], score=1)
+    assert panel.report(kind=Kind.IMPORTED).counts.compared == 40
+    assert panel.report(kind=Kind.IMPORTED).anchoring.blind.n == 1
+
+
+def test_imported_labels_without_names_are_told_apart_by_their_place_and_means_are_left_out(panel: Panel) -> None:
+    verdicts = [panel.bench.direct(4) for _ in range(12)]
+    in_project(panel, verdicts, [[4, 3]] * 10 + [[3.3333], None])
+    report = panel.report()
+    assert (report.counts.compared, report.counts.between) == (20, 1)
+    assert {report.name_of(person.key) for person in report.people} == {"imported 1", "imported 2"}
+
+
+def test_labels_of_items_imported_since_are_read_on(panel: Panel) -> None:
+    comparing = Comparing(panel.store)
+    assert comparing.report(Selection()).counts.imported == 0
+    verdicts = [panel.bench.direct(4) for _ in range(12)]
+    project = in_project(panel, verdicts, [[4]] * 12, sources=["alpha"])
+    report = comparing.report(Selection(project_id=project))
+    assert report.counts.compared == 12
+    assert comparing.choices(Mode.DIRECT).projects == ((project, "Kettles"),)

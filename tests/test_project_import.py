@@ -123,6 +123,30 @@ def test_our_data_rows_bring_their_rubric_their_scale_and_their_labels() -> None
     assert guessed(tied, Mode.PAIRWISE).labels == ["tie"]
 
 
+def test_single_votes_are_taken_before_their_majority_and_from_inside_an_object(bench: ProjectBench) -> None:
+    pair = {"instruction": "Ask", "response_a": "1", "response_b": "2", "human_label": "A",
+            "meta": {"votes": ["A", "tie", "B"], "model_a": "alpha", "model_b": "beta"}}  # fmt: skip
+    preview = bench.importing.preview(str(bench.file([pair])), Mode.PAIRWISE)
+    assert preview.mapping.labels == "meta.votes"
+    (row,) = preview.read
+    assert (row.labels, row.sources) == (["A", "tie", "B"], ["alpha", "beta"])
+    assert row.extra == {"human_label": "A", "meta": pair["meta"]}
+
+
+def test_labels_keep_the_names_of_those_who_gave_them() -> None:
+    mapping = ColumnMapping("instruction", ("response",), labels="said")
+    said: list[Any] = [
+        {"ann": 4, "bo": 2},
+        '{"ann": 4, "bo": 2}',
+        [{"annotator": "ann", "score": 4}, {"annotator": "bo", "score": 2}],
+    ]
+    for one in said:
+        row = read_row({"instruction": "Ask", "response": "Answer", "said": one}, mapping, Mode.DIRECT)
+        assert row.labels == {"ann": 4, "bo": 2}
+    with pytest.raises(InvalidInputError, match="lacks who gave it"):
+        read_row({"instruction": "Ask", "response": "Answer", "said": [{"score": 4}]}, mapping, Mode.DIRECT)
+
+
 def test_columns_are_chosen_by_hand_where_the_guess_is_wrong(bench: ProjectBench) -> None:
     path = bench.file([{"Frage": "Wie?", "Antwort": "So.", "Note": 4}])
     preview = bench.importing.preview(str(path), Mode.DIRECT)
