@@ -178,9 +178,8 @@ def require_role(session: Session, user_id: int, least: Role, to_do: str) -> Use
     """
     user = _user(session, user_id)
     if RANKS[Role(user.role)] < RANKS[least]:
-        raise NotAllowedError(
-            f"{user.name} has the role {user.role}, and only a {least} or above may {to_do}. Ask one of them."
-        )
+        those = "an admin" if least is Role.ADMIN else f"a {least} or above"
+        raise NotAllowedError(f"{user.name} has the role {user.role}, and only {those} may {to_do}. Ask one of them.")
     return user
 
 

@@ -253,7 +253,7 @@ def test_a_loaded_judge_and_the_verdict_it_gave_name_one_maker(store: Store, own
     asked = Sampling(temperature=0.0, top_p=0.5, seed=3)
     state = Judging(store, serving).start(Question(ONE, RUBRIC, rubric_version_id), asked, owner_id).wait()
     assert state.verdict_id is not None
-    detail = History(store).open(state.verdict_id)
+    detail = History(store).open(state.verdict_id, owner_id)
     assert detail.maker == served.maker(asked)
     assert detail.maker_digest == detail.maker.digest
 

@@ -283,11 +283,11 @@ def test_an_annotator_changes_nothing_in_the_library(library: RubricLibrary, any
         lambda: library.edit(created.id, created.revision, replace(DRAFT, name="Other"), ann),
         lambda: library.clone(DRAFT, ann),
         lambda: library.archive(created.id, ann),
-        lambda: library.import_json(b"[]", ann),
+        lambda: library.import_json(as_bytes({"criteria": "Is it kind?"}), ann),
     ):
         with pytest.raises(NotAllowedError, match="only a lead or above may change the rubric library"):
             change()
-    assert library.in_place(Rubric("Is it kind?", ()), ann)
+    assert library.in_place(Rubric("Is it kind?", LEVELS), ann)
 
 
 def test_an_export_is_imported_into_an_empty_library_as_it_was(tmp_path: Path, store: Store, owner_id: int) -> None:

@@ -33,15 +33,19 @@ class _PeoplePage:
         with gr.Row(elem_classes="assay-columns"):
             with gr.Column(scale=4, min_width=300):
                 gr.HTML('<div class="assay-heading"><h2>New person</h2></div>', label="About the form")
-                self.name = gr.Textbox(label="Name", max_lines=1, info="It stands beside their labels.")
-                self.password = gr.Textbox(label="Password", type="password", max_lines=1, info="8 characters or more.")
+                self.name = gr.Textbox(label="Name", max_lines=1, placeholder="It stands beside their labels")
+                self.password = gr.Textbox(
+                    label="Password", type="password", max_lines=1, placeholder="8 characters or more"
+                )
                 self.role = gr.Radio(ROLES, value=str(Role.ANNOTATOR), label="Role")
                 self.add = gr.Button("Add person", variant="primary")
             with gr.Column(scale=7, min_width=300):
                 self.table = gr.HTML("", label="Everybody")
                 self.person = gr.Dropdown([], label="Person to change", filterable=False)
                 with gr.Row():
-                    self.new_role = gr.Dropdown([str(role) for role in Role], label="New role", min_width=160)
+                    self.new_role = gr.Dropdown(
+                        [str(role) for role in Role], value=str(Role.ANNOTATOR), label="New role", min_width=160
+                    )
                     self.new_password = gr.Textbox(label="New password", type="password", max_lines=1, min_width=200)
                 with gr.Row(elem_classes="assay-tools"):
                     self.change_role = gr.Button("Change role", size="sm", min_width=120)
