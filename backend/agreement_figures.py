@@ -1,5 +1,6 @@
 """Which figures a comparison has, computed from its columns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,13 +26,15 @@ MOST_RATERS = 24
 """In the heat map of everybody: more names can't be read."""
 MOST_MODELS = 6
 WORST = 10
+Sum = tuple[int, float, float]
+"""How many verdicts, the sum of what they expect, and of its square."""
 
 
 @dataclass(frozen=True)
 class Compared:
     """Rows and the choice of a model. beside: the verdict of each label. of_kind: labels of the chosen kind.
 
-    sums: by rubric version, of all the model's verdicts: how many, their sum and that of their squares.
+    sums: by rubric version, of all the model's verdicts.
     """
 
     mode: Mode
@@ -40,7 +43,7 @@ class Compared:
     rows: Rows
     beside: Integers
     of_kind: NDArray[numpy.bool_]
-    sums: dict[int, tuple[int, float, float]]
+    sums: dict[int, Sum]
     rubrics: dict[int, str]
     people: dict[int, str]
     models: dict[int, str]
@@ -85,7 +88,7 @@ def figures(of: Compared) -> dict[str, Any]:
     else:
         found["winners"] = compare_winners(chosen.model, labels.value, labels.question)
         found |= _pairwise(of)
-        lean = _points(chosen.model) - _points(labels.value)
+        lean = points(chosen.model) - points(labels.value)
     known = ~numpy.isnan(chosen.length)
     found["verbosity"] = clustered.slope(chosen.length[known], lean[known], labels.question[known])
     return found
@@ -105,7 +108,7 @@ def _pairs(of: Compared, kept: NDArray[numpy.bool_]) -> _Pairs:
     )
 
 
-def _points(winners: Integers) -> Floats:
+def points(winners: Integers) -> Floats:
     """What A gets: 1, 0, or one half for a tie."""
     return numpy.array([1.0, 0.0, 0.5])[winners]
 
@@ -194,24 +197,24 @@ def _alternative(of: Compared, labels: Labels) -> dict[str, Any]:
 def _powered(of: Compared, chosen: _Pairs) -> tuple[PoweredPart, ...]:
     """The mean of all, then that of each rubric version with enough labelled items."""
     labels = chosen.labels
-    value = labels.value.astype(float) if of.mode is Mode.DIRECT else _points(labels.value)
+    value = labels.value.astype(float) if of.mode is Mode.DIRECT else points(labels.value)
     questions, first, index = numpy.unique(labels.question, return_index=True, return_inverse=True)
     if not len(questions):
         return ()
     means = numpy.bincount(index, weights=value) / numpy.bincount(index)
     expected, version = chosen.expected[first], labels.rubric_version[first]
-    parts = [PoweredPart("all", powered_mean(means, expected, _others(expected, list(of.sums.values()))))]
+    parts = [PoweredPart("all", powered_mean(means, expected, others(expected, list(of.sums.values()))))]
     for key, total in of.sums.items():
         inside = version == key
         if len(of.sums) > 1 and inside.sum() >= ENOUGH:
             name = of.rubrics.get(key, f"rubric version {key}")
             parts.append(
-                PoweredPart(name, powered_mean(means[inside], expected[inside], _others(expected[inside], [total])))
+                PoweredPart(name, powered_mean(means[inside], expected[inside], others(expected[inside], [total])))
             )
     return tuple(parts)
 
 
-def _others(labelled: Floats, sums: list[tuple[int, float, float]]) -> Verdicts:
+def others(labelled: Floats, sums: Sequence[Sum]) -> Verdicts:
     """The verdicts on what is not labelled: all, less those on labelled items."""
     n = sum(one[0] for one in sums) - len(labelled)
     if n <= 0:
@@ -241,7 +244,7 @@ def _slices(of: Compared, chosen: _Pairs) -> Any:
         labels.question,
         {
             "rubric": _named(labels.rubric_version, of.rubrics),
-            "source": (labels.source, of.rows.sources),
+            "source": (labels.source, tuple(" against ".join(names) for names in of.rows.sources)),
             "person": _named(labels.person, of.people),
             "length": quartiles(2**chosen.length, words, digits=digits),
             "confidence": quartiles(chosen.confidence, "confidence {}", digits=2),
@@ -288,13 +291,13 @@ def _versions(of: Compared) -> tuple[Named, ...]:
 
 def _people(of: Compared) -> Any:
     labels = of.rows.labels.only(of.of_kind)
-    value = labels.value.astype(float) if of.mode is Mode.DIRECT else _points(labels.value)
+    value = labels.value.astype(float) if of.mode is Mode.DIRECT else points(labels.value)
     return people(labels.person, labels.question, value, labels.seconds)
 
 
 def _worst(of: Compared) -> tuple[Disagreement, ...]:
     chosen = _pairs(of, of.of_kind & (of.beside != NONE))
-    value = chosen.labels.value.astype(float) if of.mode is Mode.DIRECT else _points(chosen.labels.value)
+    value = chosen.labels.value.astype(float) if of.mode is Mode.DIRECT else points(chosen.labels.value)
     places = of.beside[of.of_kind & (of.beside != NONE)]
     distance = numpy.abs(chosen.expected - value)
     order = numpy.argsort(-distance, kind="stable")[:WORST]

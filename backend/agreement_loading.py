@@ -11,7 +11,7 @@ from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
 from backend.agreement.bootstrap import Floats, Integers
-from backend.agreement_rows import KINDS, NONE, Kind, Labels, Rows, Verdicts
+from backend.agreement_rows import KINDS, NONE, Kind, Labels, Rows, SourceNames, Verdicts
 from backend.types import SCORES, SIDES, Mode
 from db import agreement_queries as queries
 from db.agreement_queries import Newest
@@ -41,7 +41,7 @@ class Columns:
     lengths: Floats = field(default_factory=lambda: numpy.zeros((0, 3)))
     came: Floats = field(default_factory=lambda: numpy.zeros((0, 6)))
     raters: dict[tuple[int, str], int] = field(default_factory=dict)
-    sources: dict[int, str] = field(default_factory=dict)
+    sources: dict[int, SourceNames] = field(default_factory=dict)
 
 
 def read(session: Session, known: Columns) -> Columns:
@@ -56,7 +56,7 @@ def read(session: Session, known: Columns) -> Columns:
     )
     raters = dict(known.raters)
     came = _imported(session.execute(queries.imported(mode, after)).all(), raters)
-    named = {key: _source_name(text) for key, text in session.execute(queries.sources(after))}
+    named = {key: source_names(text) for key, text in session.execute(queries.sources(after))}
     return replace(
         known,
         newest=newest,
@@ -144,18 +144,20 @@ def _lengths(rows: Floats, items: Integers) -> tuple[Floats, Floats]:
     return found[0], found[1]
 
 
-def _sources(of_item: dict[int, str], project_items: Floats) -> tuple[Integers, tuple[str, ...]]:
-    """The number of each label's source, NONE where it is not known, and the sources' names."""
-    names = tuple(sorted(set(of_item.values()) - {""}))
+def _sources(of_item: dict[int, SourceNames], project_items: Floats) -> tuple[Integers, tuple[SourceNames, ...]]:
+    """The number of each label's sources, NONE where they are not known, and the sources' names."""
+    names = tuple(sorted(set(of_item.values()) - {()}))
     number = {name: place for place, name in enumerate(names)}
     found = numpy.full(len(project_items), NONE)
     for place in numpy.flatnonzero(~numpy.isnan(project_items)) if of_item else ():
-        found[place] = number.get(of_item.get(int(project_items[place]), ""), NONE)
+        found[place] = number.get(of_item.get(int(project_items[place]), ()), NONE)
     return found, names
 
 
-def _source_name(text: str) -> str:
-    return " against ".join(str(name) for name in json.loads(text) if name)
+def source_names(text: str) -> SourceNames:
+    """Who wrote each response, out of JSON; empty where that is not known of all."""
+    names = json.loads(text)
+    return tuple(str(name) for name in names) if all(names) else ()
 
 
 def _imported(rows: Sequence[Any], raters: dict[tuple[int, str], int]) -> Floats:

@@ -13,6 +13,7 @@ from backend.agreement.pairs import LongerWins, PositionBias, WinnerAgreement
 from backend.agreement.people import Person
 from backend.agreement.powered import PoweredMean
 from backend.agreement.slices import Slice
+from backend.agreement.sources import Sources
 from backend.agreement_rows import Kind, Selection
 
 
@@ -111,6 +112,7 @@ class Report:
     alternative: AlternativeTest | None = None
     alternative_names: tuple[str, ...] = ()
     powered: tuple[PoweredPart, ...] = ()
+    sources: Sources | None = None
     anchoring: Anchoring | None = None
     reliability: Reliability | None = None
     recalibration: Recalibration | None = None

@@ -129,17 +129,21 @@ class Verdicts:
 VERDICT_COLUMNS = ("id", "model", "value", "expected", "confidence", "p_a_first", "p_a_second")
 
 
+SourceNames = tuple[str, ...]
+"""Who wrote each response of an item."""
+
+
 @dataclass(frozen=True)
 class Rows:
     """What a selection holds. labels: of every kind, of all models' readers. questions: how many there are.
 
-    sources: the names that labels number. raters: names of those whose labels were imported.
+    sources: the names that labels number, one for each response. raters: names of those whose labels were imported.
     """
 
     labels: Labels
     verdicts: Verdicts
     questions: int
-    sources: tuple[str, ...]
+    sources: tuple[SourceNames, ...]
     raters: dict[int, str]
 
     def chosen(self, selection: Selection) -> "Rows":

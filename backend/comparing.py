@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 from backend.agreement import ENOUGH, clustered, share
 from backend.agreement.bootstrap import Integers
 from backend.agreement.rankings import tau_b
-from backend.agreement_figures import Compared, figures
-from backend.agreement_loading import Columns, read, rows_of
+from backend.agreement_figures import Compared, Sum, figures
+from backend.agreement_loading import Columns, read, rows_of, source_names
 from backend.agreement_report import Counts, RankingAgreement, Report
 from backend.agreement_rows import NONE, Kind, Rows, Selection, check_days, orders_of
+from backend.agreement_sources import SourceSum, compare_sources
 from backend.errors import NotFoundError
 from backend.results import ranking_of
 from backend.types import Mode
@@ -23,8 +24,14 @@ from db.session import Store
 
 MOST_REPORTS = 16
 """Of one mode that are kept; a page asks for the same one several times."""
-Sums = dict[int, tuple[int, float, float]]
-"""By rubric version, of a model's verdicts: how many, the sum of what they expect, and of its square."""
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Of a model's verdicts, by rubric version, and in a project by source."""
+
+    by_rubric: dict[int, Sum]
+    by_source: tuple[SourceSum, ...]
 
 
 @dataclass(frozen=True)
@@ -47,11 +54,11 @@ class _Model:
 
 @dataclass(frozen=True)
 class _Loaded:
-    """A mode's columns and their rows. sums: by model and project; reports: the last ones. Both are of this moment."""
+    """A mode's columns and their rows, at a moment. sums: by model, project, rubric version. reports: the last ones."""
 
     columns: Columns
     rows: Rows
-    sums: dict[tuple[int, int | None], Sums] = field(default_factory=dict)
+    sums: dict[tuple[int, int | None, int | None], _Sums] = field(default_factory=dict)
     reports: dict[Any, Report] = field(default_factory=dict)
 
 
@@ -112,7 +119,7 @@ def _compared(
     rows = loaded.rows.chosen(selection)
     labels = rows.labels
     model = _chosen(models, selection, rows.most_judged())
-    key = (model.id, selection.project_id)
+    key = (model.id, selection.project_id, selection.rubric_version_id)
     sums = loaded.sums.get(key)
     if sums is None:
         sums = loaded.sums[key] = _sums(session, selection.mode, *key)
@@ -136,12 +143,13 @@ def _compared(
         rows=rows,
         beside=beside,
         of_kind=of_kind,
-        sums={key: sum_ for key, sum_ in sums.items() if selection.rubric_version_id in (None, key)},
+        sums=sums.by_rubric,
         rubrics=rubrics,
         people=people,
         models={one.id: one.name for one in models},
     )
-    return _report(selection, model, rubrics, people, kind=kind, counts=counts, **figures(compared))
+    found = figures(compared) | {"sources": compare_sources(compared, sums.by_source)}
+    return _report(selection, model, rubrics, people, kind=kind, counts=counts, **found)
 
 
 def _kind(rows: Rows, beside: Integers) -> Kind:
@@ -187,17 +195,27 @@ def _chosen(models: Sequence[_Model], selection: Selection, most_judged: int | N
     return found[0] if found else _Model(NONE, "no model yet", "")
 
 
-def _sums(session: Session, mode: Mode, model: int, project: int | None) -> Sums:
+def _sums(session: Session, mode: Mode, model: int, project: int | None, rubric: int | None) -> _Sums:
     """Several verdicts on one question count once, the newest; to look for it costs as much as the sums."""
 
     def asked(*, newest_only: bool) -> Sequence[Any]:
         query = queries.verdict_sums(mode, model, project_id=project, newest_only=newest_only)
         return session.execute(query).all()
 
-    found = asked(newest_only=session.scalar(queries.judge_count(model)) != 1)
-    if any(attempts > 1 for *_, attempts in found):
-        found = asked(newest_only=True)
-    return {int(version): (int(n), float(total), float(squares)) for version, n, total, squares, _ in found}
+    newest_only = session.scalar(queries.judge_count(model)) != 1
+    found = asked(newest_only=newest_only)
+    if not newest_only and any(attempts > 1 for *_, attempts in found):
+        newest_only, found = True, asked(newest_only=True)
+    by_rubric = {int(key): (int(n), float(total), float(squares)) for key, n, total, squares, _ in found}
+    by_source = []
+    if project is not None:
+        query = queries.source_sums(mode, model, project_id=project, rubric_version_id=rubric, newest_only=newest_only)
+        for text, n, total, squares, a_won, ties in session.execute(query):
+            by_source.append(SourceSum(source_names(text), (int(n), float(total), float(squares)), a_won, ties))
+    return _Sums(
+        {key: sum_ for key, sum_ in by_rubric.items() if rubric in (None, key)},
+        tuple(one for one in by_source if one.names),
+    )
 
 
 def _rubrics(session: Session) -> dict[int, str]:

@@ -160,6 +160,34 @@ def verdict_sums(
     return query if project_id is None else query.where(_asked_in(project_id))
 
 
+def source_sums(
+    mode: str, model_version_id: int, *, project_id: int, rubric_version_id: int | None, newest_only: bool
+) -> Select[*tuple[Any, ...]]:
+    """By who wrote the responses, as JSON: how many verdicts of this model could be read in the project, the sum of
+    what they expect, that of its square, and of pairs how many A won and how many neither."""
+    value = expected(mode)
+    sources = cast(ProjectItem.sources, Text)
+    same = and_(
+        ProjectItem.item_id == Verdict.item_id,
+        ProjectItem.rubric_version_id == Verdict.rubric_version_id,
+        ProjectItem.project_id == project_id,
+    )
+    query = (
+        select(
+            sources, func.count(), func.sum(value), func.sum(value * value),
+            func.sum(case((Verdict.winner == "A", 1), else_=0)), func.sum(case((Verdict.winner == "tie", 1), else_=0)),
+        )
+        .select_from(ProjectItem)
+        .join(Verdict, same)
+        .where(*_given(mode, model_version_id), *_stated(ProjectItem.sources))
+        .group_by(sources)
+        .order_by(sources)
+    )  # fmt: skip
+    if newest_only:
+        query = query.where(_is_newest(mode, model_version_id))
+    return query if rubric_version_id is None else query.where(Verdict.rubric_version_id == rubric_version_id)
+
+
 def judge_count(model_version_id: int) -> Select[int]:
     """Judges of one model differ in how it is asked."""
     return select(func.count()).select_from(Judge).where(Judge.model_version_id == model_version_id)
@@ -224,11 +252,12 @@ def models(mode: str) -> Select[int, str, str]:
 
 
 def labelled_rubrics() -> Select[int, str, int]:
-    """Rubric versions that labels name: id, the rubric's name, the version's number."""
+    """Rubric versions that labels name, or imported ones are by: id, the rubric's name, the version's number."""
+    came = select(ProjectItem.rubric_version_id).where(*_stated(ProjectItem.imported_labels))
     return (
         select(RubricVersion.id, Rubric.name, RubricVersion.number)
         .join(Rubric, Rubric.id == RubricVersion.rubric_id)
-        .where(RubricVersion.id.in_(select(Label.rubric_version_id)))
+        .where(or_(RubricVersion.id.in_(select(Label.rubric_version_id)), RubricVersion.id.in_(came)))
         .order_by(Rubric.name, RubricVersion.number)
     )
 

@@ -34,7 +34,8 @@ CHUNK = 10_000
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PEOPLE = 8
 RUBRICS = 4
-TOP, BELOW = ("agreement", "confusion"), ("ceiling", "powered_mean", "anchoring", "calibration", "slices", "drift")
+TOP = ("agreement", "confusion")
+BELOW = ("ceiling", "powered_mean", "sources", "strengths", "anchoring", "calibration", "slices", "drift")
 """Plots that the page draws with its tables, and those that it draws after them."""
 OTHER = Selection(kind=Kind.POOLED, rubric_version_id=1)
 """What was looked at before the selection changed."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from backend.agreement.bootstrap import Stat
 from backend.agreement.calibration import Reliability
 from backend.agreement.slices import Slice
+from backend.agreement.sources import Sources
 from backend.agreement_report import Anchoring, Ceiling, Named, PoweredPart, Report
 from ui.agreement_tables import SCORE_NAMES, WINNER_NAMES
 from ui.charts import GREY, TEAL, framed
@@ -86,32 +87,37 @@ def intervals(rows: Sequence[tuple[str, Stat]], title: str, *, most: float | Non
     figure.update_yaxes(
         tickvals=list(range(len(drawn))), ticktext=[short(name) for name, _ in drawn], range=[-0.6, len(drawn) - 0.4]
     )
-    _titled(figure, f"{title}, n = {n}")
+    titled(figure, f"{title}, n = {n}")
     return figure
 
 
 def everybody(ceiling: Ceiling, *, ordinal: bool) -> Figure | None:
     """Everybody beside everybody, those who agree side by side; None where no two share enough items."""
+    together = ceiling.everybody
+    what = "Quadratic kappa" if ordinal else "Share of equal winners"
+    return heat_map(ceiling.names, together.agreement, together.n, what)
+
+
+def heat_map(
+    names: Sequence[str], values: Sequence[Sequence[float | None]], n: Sequence[Sequence[int]], what: str
+) -> Figure | None:
+    """Raters by raters, -1..1; None where no two have a value. n: items in common. what: the figure in words."""
     from plotly.graph_objects import Heatmap
 
-    together = ceiling.everybody
-    count = len(together.raters)
-    if not any(value is not None for row in together.agreement for value in row):
+    count = len(names)
+    pairs = [n[i][j] for i in range(count) for j in range(i) if values[i][j] is not None]
+    if not pairs:
         return None
-    pairs = [together.n[i][j] for i in range(count) for j in range(i) if together.agreement[i][j] is not None]
-    texts = [["" if value is None else f"{value:.2f}" for value in row] for row in together.agreement]
+    texts = [["" if value is None else f"{value:.2f}" for value in row] for row in values]
     cells = Heatmap(
         x=list(range(count)),
         y=list(range(count)),
-        z=[list(row) for row in together.agreement],
+        z=[list(row) for row in values],
         zmin=-1,
         zmax=1,
         text=texts,
         texttemplate="%{text}" if count <= MOST_NAMED_CELLS else "",
-        customdata=[
-            [(escape(ceiling.names[i]), escape(ceiling.names[j]), together.n[i][j]) for j in range(count)]
-            for i in range(count)
-        ],
+        customdata=[[(escape(names[i]), escape(names[j]), n[i][j]) for j in range(count)] for i in range(count)],
         colorscale=BLUES,
         showscale=False,
         xgap=2,
@@ -120,12 +126,11 @@ def everybody(ceiling: Ceiling, *, ordinal: bool) -> Figure | None:
         hovertemplate="%{customdata[0]} and %{customdata[1]}: %{z:.2f}, n = %{customdata[2]}<extra></extra>",
     )
     figure = framed([cells], height=160 + 40 * max(count, 3))
-    ticks = {"tickvals": list(range(count)), "ticktext": [short(name) for name in ceiling.names], "showgrid": False}
-    what = "Quadratic kappa" if ordinal else "Share of equal winners"
-    n = f"{min(pairs):,}" if min(pairs) == max(pairs) else f"{min(pairs):,} to {max(pairs):,}"
+    ticks = {"tickvals": list(range(count)), "ticktext": [short(name) for name in names], "showgrid": False}
+    counted = f"{min(pairs):,}" if min(pairs) == max(pairs) else f"{min(pairs):,} to {max(pairs):,}"
     figure.update_xaxes(**ticks, tickangle=-40)
     figure.update_yaxes(**ticks, autorange="reversed")
-    _titled(figure, f"{what}, n = {n} items a pair")
+    titled(figure, f"{what}, n = {counted} items a pair")
     return figure
 
 
@@ -138,6 +143,25 @@ def powered(parts: Sequence[PoweredPart]) -> Figure | None:
     if mean.model is not None:
         rows.append(("Verdicts alone", Stat(mean.model, None, None, mean.powered.n, mean.powered.items)))
     return intervals(rows, "Mean of all that was judged")
+
+
+def sources(found: Sources) -> Figure | None:
+    """What labels and verdicts say of each source, the best on top; the verdicts alone where labels are few."""
+    rows = []
+    for one in found.found[:MOST_ROWS]:
+        alone = Stat(one.mean.model, None, None, one.judged, one.judged)
+        rows.append((one.name, alone if one.mean.powered.value is None else one.mean.powered))
+    return intervals(rows, "Sources, labels and verdicts")
+
+
+def strengths(found: Sources) -> Figure | None:
+    """Bradley-Terry strengths of each source by people, and below by the model."""
+    rows = []
+    for one in found.found[: MOST_ROWS // 2]:
+        if one.strength_by_people and one.strength_by_model:
+            rows.append((f"{one.name}, people", one.strength_by_people))
+            rows.append((f"{one.name}, model", one.strength_by_model))
+    return intervals(rows, "Strength")
 
 
 def anchoring(found: Anchoring) -> Figure | None:
@@ -181,7 +205,7 @@ def reliability(found: Reliability) -> Figure | None:
     n = sum(one.right.n for one in found.bins)
     figure.update_xaxes(title_text="Confidence of the judge", range=[0, 1.02], nticks=6)
     figure.update_yaxes(title_text="People said the same", range=[0, 1.02], nticks=6)
-    _titled(figure, f"Reliability, n = {n:,}")
+    titled(figure, f"Reliability, n = {n:,}")
     return figure
 
 
@@ -202,7 +226,7 @@ def short(name: str) -> str:
     return escape(name if len(name) <= NAME_CHARACTERS else f"{name[: NAME_CHARACTERS - 1]}…")
 
 
-def _titled(figure: Figure, title: str) -> None:
+def titled(figure: Figure, title: str) -> None:
     """Above the plot from the left edge, where a narrow screen has the most room."""
     figure.update_layout(
         title={"text": title, "x": 0.02, "xref": "container", "y": 0.99, "yref": "container", "yanchor": "top"},

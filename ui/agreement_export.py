@@ -35,6 +35,8 @@ th, td { text-align: left; padding: 4px 10px 4px 0; border-bottom: 1px solid var
 thead th { font-weight: 600; } .scroll { overflow-x: auto; } p.note { color: var(--muted); }
 .js-plotly-plot text { fill: var(--text) !important; }
 """
+BESIDE = {"agreement": ("agreement", "confusion"), "sources": ("sources", "strengths")}
+"""Tables with two figures; the others have the figure of their own key, if there is one."""
 LONG = 24
 WORDS = " class='assay-words'"
 """Cells with more characters are sentences, which may wrap."""
@@ -45,7 +47,7 @@ def figures(report: Report, keys: Collection[str] | None = None) -> dict[str, An
     """Each figure that has something to show, by its key. keys: only these; None: all."""
     direct = report.selection.mode is Mode.DIRECT
     scores, winners, ceiling = report.scores, report.winners, report.ceiling
-    anchoring, reliability = report.anchoring, report.reliability
+    anchoring, reliability, sources = report.anchoring, report.reliability, report.sources
     drawers: dict[str, Callable[[], Any]] = {
         "agreement": lambda: draw.agreement(report),
         "confusion": lambda: (
@@ -55,6 +57,8 @@ def figures(report: Report, keys: Collection[str] | None = None) -> dict[str, An
         ),
         "ceiling": lambda: draw.everybody(ceiling, ordinal=direct) if ceiling else None,
         "powered_mean": lambda: draw.powered(report.powered),
+        "sources": lambda: draw.sources(sources) if sources else None,
+        "strengths": lambda: draw.strengths(sources) if sources else None,
         "anchoring": lambda: draw.anchoring(anchoring) if anchoring else None,
         "calibration": lambda: draw.reliability(reliability) if reliability else None,
         "slices": lambda: draw.slices(report.slices),
@@ -70,7 +74,7 @@ def html_report(report: Report) -> bytes:
     parts = []
     for table in tables(report):
         parts.append(f"<h2>{escape(table.title)}</h2>")
-        for key in ("agreement", "confusion") if table.key == "agreement" else (table.key,):
+        for key in BESIDE.get(table.key, (table.key,)):
             if key in drawn:
                 parts.append(_figure(drawn[key], key, first=not any("plotly" in part for part in parts)))
         parts.append(table_html(table))

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from backend.agreement import WINNERS, Share
+from backend.agreement import ENOUGH, WINNERS, Share
 from backend.agreement.alternative import EPSILON, AlternativeTest
 from backend.agreement.bootstrap import Stat
+from backend.agreement.sources import Sources
 from backend.agreement_report import Report
 from backend.agreement_rows import Kind
 from backend.types import Mode
@@ -54,8 +55,8 @@ class Table:
 def tables(report: Report) -> list[Table]:
     """All tables that hold something, in the order of the page."""
     made = [
-        _agreement(report), _bias(report), _ceiling(report), _alternative(report), _powered(report), _anchoring(report),
-        _calibration(report), _slices(report), _drift(report), _people(report), _worst(report),
+        _agreement(report), _bias(report), _ceiling(report), _alternative(report), _powered(report), _sources(report),
+        _anchoring(report), _calibration(report), _slices(report), _drift(report), _people(report), _worst(report),
     ]  # fmt: skip
     return [table for table in made if table is not None and (table.rows or table.note)]
 
@@ -187,6 +188,50 @@ def _powered(report: Report) -> Table | None:
     what = "score" if report.selection.mode is Mode.DIRECT else "share of wins of response A, a tie being half"
     note = f"The mean {what} that people would give. Valid if labelled items are a random sample of the judged ones."
     return Table("powered_mean", "What would people say of all of it?", STAT_HEADS, tuple(rows), note)
+
+
+def _sources(report: Report) -> Table | None:
+    if report.sources is None:
+        return None
+    pairs = report.selection.mode is Mode.PAIRWISE
+    heads = ("Source", "Labels and verdicts", "Labels alone", "Verdicts alone", "Labelled", "Judged")
+    rows = []
+    for one in report.sources.found:
+        model = NONE if one.mean.model is None else f"{one.mean.model:.3f}"
+        cells = (_with_interval(one.mean.powered), _with_interval(one.mean.people), model)
+        row = (one.name, *cells, f"{one.mean.people.items:,}", f"{one.judged:,}")
+        if one.strength_by_people and one.strength_by_model:
+            row += (_with_interval(one.strength_by_people), _with_interval(one.strength_by_model))
+        rows.append(row)
+    if pairs:
+        heads += ("Strength by people", "Strength by the model")
+    return Table(
+        "sources", "Who wrote the better responses?", heads, tuple(rows), _sources_words(report.sources, pairs)
+    )
+
+
+def _sources_words(found: Sources, pairs: bool) -> str:
+    what = "Share of its pairs that it wins, a tie being half" if pairs else "Mean score"
+    words = f"{what}; valid if labelled items are a random sample of the judged ones. "
+    words += f"Too few: fewer than {ENOUGH} labelled items."
+    if pairs:
+        words += (
+            " Strength: Bradley and Terry's, on the log scale, 0 in the middle; people's of labels, the model's of "
+        )
+        words += "all its verdicts here."
+    if found.tau is not None:
+        words += f" Kendall's tau between the orders of people and model: {found.tau:.2f}."
+    if found.cycles_of_people is not None:
+        words += f" Triples that beat each other in a circle: {found.cycles_of_people} by people, "
+        words += f"{found.cycles_of_model} by the model."
+    return words
+
+
+def _with_interval(stat: Stat) -> str:
+    """A figure in one cell; why it has none where it has none."""
+    if stat.value is None:
+        return "too few" if stat.items < ENOUGH else stat.missing
+    return f"{stat.value:.3f}" if stat.low is None else f"{stat.value:.3f} ({stat.low:.3f} to {stat.high:.3f})"
 
 
 def _anchoring(report: Report) -> Table | None:
