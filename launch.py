@@ -159,6 +159,7 @@ def wire(settings: Settings, store: "Store") -> "Services":
     """Make every service, each with what it depends on."""
     from backend.accounts import Accounts, Role
     from backend.activating import Activating
+    from backend.adjudicating import Adjudicating
     from backend.alpha_lab import AlphaLab
     from backend.batch_job import BatchJudging
     from backend.bench import Bench
@@ -223,6 +224,7 @@ def wire(settings: Settings, store: "Store") -> "Services":
         exporting=ProjectExport(store),
         labelling=Labelling(store),
         batches=batches,
+        adjudicating=Adjudicating(store),
         accounts=accounts,
         sign_ins=SignIns(store, accounts),
         bench=benchmarks,

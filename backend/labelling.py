@@ -18,6 +18,7 @@ from backend.projects import RUSHED_SECONDS, ProjectState, project_row
 from backend.results import Opinion, order_words, parse_order
 from backend.rubrics import rubric_of
 from backend.types import SCORES, Mode, Rubric, checked_text, letter
+from db import adjudication_queries
 from db import models as rows
 from db import project_queries as queries
 from db import queries as label_queries
@@ -56,6 +57,7 @@ class Given:
     """A label that is stored. words: what it says of the item as it was imported. rushed: within two seconds.
 
     verdict_id: what the person may see now; None if there is nothing, or it is not shown. kind: blind, agree, override.
+    decided: a lead has decided on the item meanwhile; the label is kept beside the decision.
     """
 
     label_id: int
@@ -64,6 +66,7 @@ class Given:
     words: str
     rushed: bool
     verdict_id: int | None
+    decided: bool
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,7 @@ class Labelling:
         client_id: made by the page for this click; the same once more changes nothing. seconds: since the item was
         shown, by the page's own steady clock. Raises InvalidInputError too.
         """
-        _check_client_id(client_id)
+        checked_click(client_id)
         if not math.isfinite(seconds):
             raise InvalidInputError(f"The time is {seconds} seconds; it must be a number from 0.")
         seconds = min(max(seconds, 0.0), MAX_SECONDS)
@@ -176,7 +179,7 @@ class Labelling:
 
     def flag(self, project_item_id: int, user_id: int, client_id: str, note: str) -> None:
         """Tell the lead what is wrong with the item; it stays in hand. The same client_id once more changes nothing."""
-        _check_client_id(client_id)
+        checked_click(client_id)
         checked_text("The note", note)
         _require_short("The note", note, MAX_NOTE_CHARACTERS)
         with self._write() as session:
@@ -267,7 +270,7 @@ class _Desk:
                 f"{self.project.lease_seconds // 60} minutes, and they have labelled it. Take the next one."
             )
         order = self._order(item, round)
-        opinion = _opinion(choice, Mode(self.project.mode), order)
+        opinion = opinion_of(choice, Mode(self.project.mode), order)
         first = not self._has_label(item)
         seen = self._seen(item) if round == 1 else None
         if seen is None:
@@ -296,6 +299,7 @@ class _Desk:
             words=label_opinion(label).words,
             rushed=label.seconds is not None and label.seconds < RUSHED_SECONDS,
             verdict_id=self._seen(item) if label.round == 1 else None,
+            decided=bool(adjudication_queries.chain_of(self._session, item.id)),
         )
 
     def _say_blind(self, item: rows.ProjectItem, round: int, client_id: str, opinion: Opinion, note: str) -> rows.Label:
@@ -363,7 +367,7 @@ def _desk_of(session: Session, project_item_id: int, user_id: int) -> tuple[rows
     return item, desk
 
 
-def _opinion(choice: str, mode: Mode, order: Sequence[int]) -> Opinion:
+def opinion_of(choice: str, mode: Mode, order: Sequence[int]) -> Opinion:
     """Of what was chosen among the responses as they were shown. Raises InvalidInputError."""
     match mode:
         case Mode.DIRECT:
@@ -379,7 +383,7 @@ def _opinion(choice: str, mode: Mode, order: Sequence[int]) -> Opinion:
 
 
 def _choice(opinion: Opinion, order: Sequence[int]) -> str:
-    """The inverse of _opinion."""
+    """The inverse of opinion_of."""
     if opinion.score is not None:
         return str(opinion.score)
     if opinion.winner is not None:
@@ -387,7 +391,8 @@ def _choice(opinion: Opinion, order: Sequence[int]) -> str:
     return order_words([order.index(position) for position in opinion.order or ()])
 
 
-def _check_client_id(client_id: str) -> None:
+def checked_click(client_id: str) -> None:
+    """Raises InvalidInputError for a client id that no page makes."""
     if not 1 <= len(client_id) <= MAX_CLIENT_ID_CHARACTERS:
         raise InvalidInputError(
             f"The client id has {len(client_id)} characters; it must have 1 to {MAX_CLIENT_ID_CHARACTERS}."

@@ -18,6 +18,7 @@ from backend.training_rows import TrainingRow, published, score_target, winner_t
 from backend.types import SCORES, Item, Mode
 from db import models as rows
 from db import project_queries as queries
+from db.adjudication_queries import chain_of, with_authors
 from db.session import Store
 
 CHUNK = 500
@@ -31,7 +32,7 @@ LONG_FIELDS = (
     "supersedes", "stands", "verdict_id", "status", "expected_score", "confidence", "p_a", "order_sensitive",
     "feedback", "judge", "judge_digest", "model_digest", "format_digest", "engine", "rubric_version_id", "at",
 )  # fmt: skip
-"""Of the long form. kind: item (as imported), blind, agree, override, withdrawn (labels), or verdict."""
+"""Of the long form. kind: item (as imported), blind, agree, override, withdrawn (labels), adjudication, or verdict."""
 Row = dict[str, Any]
 
 
@@ -45,8 +46,8 @@ class ProjectExport:
         """The number of rows written to a new file.
 
         form: one of FORMS. long goes into .csv, .jsonl or .parquet, the others into .jsonl. Training rows come from
-        the labels that were given blind, in a project that is not blind from those given with the verdict in view;
-        the two are never mixed. Raises InvalidInputError, NotFoundError, NotAllowedError.
+        what a lead decided, else from the labels that were given blind, in a project that is not blind from those given
+        with the verdict in view; these two are never mixed. Raises InvalidInputError, NotFoundError, NotAllowedError.
         """
         if form not in FORMS:
             raise InvalidInputError(f"The form is {form!r}; it must be one of {', '.join(FORMS)}.")
@@ -113,6 +114,10 @@ def _long(session: Session, project: rows.Project) -> Iterator[Row]:
         yield _filled({**shared, **about, "kind": "item"})
         for label, author, stands in queries.labels_of_item(session, row.id):
             yield _filled({**shared, **_label_fields(label, author, stands)})
+        decisions = with_authors(session, row.id)
+        for decision, author in decisions:
+            stands = decision is decisions[-1][0]
+            yield _filled({**shared, **_decision_fields(decision, author, stands)})
         for verdict in queries.verdicts_of_item(session, row.item_id, row.rubric_version_id):
             yield _filled({**shared, **_verdict_fields(verdict)})
 
@@ -143,6 +148,24 @@ def _label_fields(label: rows.Label, author: str, stands: bool) -> Row:
     }
 
 
+def _decision_fields(decision: rows.Adjudication, author: str, stands: bool) -> Row:
+    """label_id and supersedes are the decision's own."""
+    return {
+        "kind": "adjudication",
+        "score": decision.score,
+        "winner": decision.winner,
+        "ranking": decision.ranking,
+        "annotator": author,
+        "blind": False,
+        "seen_verdict": decision.verdict_id,
+        "note": decision.reason,
+        "label_id": decision.id,
+        "supersedes": decision.supersedes_id,
+        "stands": stands,
+        "at": decision.created_at.isoformat(),
+    }
+
+
 def _verdict_fields(verdict: rows.Verdict) -> Row:
     judge, model = verdict.judge, verdict.judge.model_version
     ranked = None if verdict.ranking is None else verdict.ranking["ranked"]
@@ -168,11 +191,12 @@ def _verdict_fields(verdict: rows.Verdict) -> Row:
     }
 
 
-Labelled = tuple[rows.ProjectItem, Item, list[rows.Label]]
+Said = rows.Label | rows.Adjudication
+Labelled = tuple[rows.ProjectItem, Item, Sequence[Said]]
 
 
 def _labelled(session: Session, project: rows.Project) -> Iterator[Labelled]:
-    """Items with labels of the one kind that counts in this project, of the first round."""
+    """Items with what counts of them: a lead's decision, else labels of the project's one kind, of the first round."""
     for row in _items(session, project.id):
         found = queries.labels_of_item(session, row.id)
         counting = [
@@ -180,13 +204,12 @@ def _labelled(session: Session, project: rows.Project) -> Iterator[Labelled]:
             for label, _author, stands in found
             if stands and label.round == 1 and (label.verdict_id is None) is project.blind
         ]
-        if counting:
-            yield row, item_of(row), counting
+        decisions = chain_of(session, row.id)
+        if counting or decisions:
+            yield row, item_of(row), decisions[-1:] or counting
 
 
-def _training_row(
-    project: rows.Project, row: rows.ProjectItem, item: Item, labels: Sequence[rows.Label]
-) -> TrainingRow:
+def _training_row(project: rows.Project, row: rows.ProjectItem, item: Item, labels: Sequence[Said]) -> TrainingRow:
     if item.mode is Mode.DIRECT:
         target = score_target([label.score for label in labels if label.score is not None])
     else:

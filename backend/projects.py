@@ -14,6 +14,7 @@ from backend.rubrics import rubric_of
 from backend.types import Mode, Rubric, checked_text
 from db import models as rows
 from db import project_queries as queries
+from db.adjudication_queries import decided_count
 from db.session import Store
 
 MAX_NAME_CHARACTERS = 200
@@ -117,7 +118,10 @@ class PersonProgress:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a project is. complete: items with as many labels as wanted. judged: items with a verdict."""
+    """How far a project is. complete: items with as many labels as wanted. judged: items with a verdict.
+
+    decided: items on which a lead has decided.
+    """
 
     items: int
     complete: int
@@ -125,6 +129,7 @@ class Progress:
     wanted: int
     judged: int
     failed: int
+    decided: int
     people: tuple[PersonProgress, ...]
 
 
@@ -213,6 +218,7 @@ class Projects:
                 wanted=items * wanted,
                 judged=queries.judged_count(session, project_id),
                 failed=queries.failure_count(session, project_id),
+                decided=decided_count(session, project_id),
                 people=_people(session, project_id),
             )
 

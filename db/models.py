@@ -503,6 +503,28 @@ class Reveal(Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
+class Adjudication(Base):
+    """What a lead decided of an item on which people, or people and model, disagree. Append-only: one may supersede."""
+
+    __tablename__ = "adjudications"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    client_id: Mapped[str] = mapped_column(String(64), unique=True)
+    project_item_id: Mapped[int] = mapped_column(ForeignKey("project_items.id"), index=True)
+    author_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    score: Mapped[int | None]
+    winner: Mapped[str | None] = mapped_column(String(5))
+    ranking: Mapped[list[Any] | None]
+    """Positions from best to worst."""
+    reason: Mapped[str]
+    label_ids: Mapped[list[Any]]
+    """The labels that stood when it was decided."""
+    verdict_id: Mapped[int | None] = mapped_column(ForeignKey("verdicts.id"))
+    """The verdict that could be looked at then."""
+    supersedes_id: Mapped[int | None] = mapped_column(ForeignKey("adjudications.id"), unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    author: Mapped[User] = relationship()
+
+
 class BatchFailure(Base):
     """Why the last batch has no result for an item; gone when it has one."""
 

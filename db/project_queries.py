@@ -9,6 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased, selectinload
 
 from db.models import (
+    Adjudication,
     BatchFailure,
     Flag,
     Item,
@@ -191,7 +192,10 @@ def stands() -> ColumnElement[bool]:
 
 
 def free_item(session: Session, project_id: int, user_id: int, people_per_item: int, at: datetime) -> int | None:
-    """The first item in order that still needs somebody, and that this person has neither labelled nor skipped."""
+    """The first item in order that still needs somebody, and that this person has neither labelled nor skipped.
+
+    Items that a lead has decided on need nobody any more.
+    """
     in_hand = (
         select(func.count())
         .select_from(Lease)
@@ -204,7 +208,7 @@ def free_item(session: Session, project_id: int, user_id: int, people_per_item: 
         select(ProjectItem.id)
         .where(ProjectItem.project_id == project_id, ProjectItem.people < people_per_item)
         .where(ProjectItem.people + in_hand < people_per_item)
-        .where(~_labelled_by(user_id), ~_skipped_by(user_id))
+        .where(~_labelled_by(user_id), ~_skipped_by(user_id), ~_decided())
         .order_by(ProjectItem.order_key, ProjectItem.id)
         .limit(1)
     )
@@ -301,6 +305,11 @@ def _labelled_by(user_id: int) -> ColumnElement[bool]:
     return exists().where(
         Label.project_item_id == ProjectItem.id, Label.author_id == user_id, Label.kind != WITHDRAWN, ~superseded
     )
+
+
+def _decided() -> ColumnElement[bool]:
+    """A lead has decided on the item, so it needs nobody else."""
+    return exists().where(Adjudication.project_item_id == ProjectItem.id)
 
 
 def _skipped_by(user_id: int) -> ColumnElement[bool]:

@@ -9,7 +9,20 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from backend.accounts import Role
-from ui import agreement, alpha_lab, benchmarks, experts, history, judge, labelling, models, people, projects, rubrics
+from ui import (
+    adjudicating,
+    agreement,
+    alpha_lab,
+    benchmarks,
+    experts,
+    history,
+    judge,
+    labelling,
+    models,
+    people,
+    projects,
+    rubrics,
+)
 from ui.asker import guard, who_is_here
 from ui.front_door import FrontDoor
 from ui.gradio_import import without_web_applications
@@ -38,6 +51,10 @@ PLACES = (
     Place("Projects", "projects", Role.LEAD,
           "Many items, many people: import, judge in batch, label by the same rules, export.", projects.build),
     Place("Label", "label", Role.ANNOTATOR, "One item at a time, by keys: your own opinion first.", labelling.build),
+    Place(
+        "Adjudicate", "adjudicate", Role.LEAD,
+        "Where people, or people and model, disagree: the final word, with its reason.", adjudicating.build,
+    ),
     Place("History", "history", Role.ANNOTATOR,
           "What was said of what: every verdict, and what people said of it.",
           lambda services: history.build(services.history, services.labels, services.who)),

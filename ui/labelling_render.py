@@ -55,11 +55,18 @@ def nothing_left(view: ProjectView | None) -> str:
 def reveal(given: Given, verdict: VerdictDetail | None) -> str:
     """What was just decided, and in a blind project what the judge had said: the score first, then the feedback."""
     rushed = ' <span class="assay-badge assay-badge-warn">rushed</span>' if given.rushed else ""
+    settled = (
+        '<p class="assay-note">A lead has decided on this item meanwhile. Your label is kept beside the decision.</p>'
+        if given.decided
+        else ""
+    )
     said = f'<p role="status">Your last label: <strong>{escape(given.words)}</strong> ({given.kind}){rushed}</p>'
     if verdict is None:
-        return f'<section class="assay-reveal" aria-label="Your last label">{said}</section>'
+        return f'<section class="assay-reveal" aria-label="Your last label">{said}{settled}</section>'
     hint = '<p class="assay-muted">Press U to go back: what you say from now on is an override.</p>'
-    return f'<section class="assay-reveal" aria-label="Your last label">{said}{_verdict(verdict)}{hint}</section>'
+    return (
+        f'<section class="assay-reveal" aria-label="Your last label">{said}{settled}{_verdict(verdict)}{hint}</section>'
+    )
 
 
 def recent_list(recent: Sequence[Recent]) -> str:

@@ -38,7 +38,7 @@ def project_card(
         f'<dl class="assay-facts">{_fact("Items", f"{progress.items:,}")}'
         f"{_fact('Labels', f'{progress.labels:,} of {progress.wanted:,}')}"
         f"{_fact('Complete', f'{progress.complete:,}')}{_fact('Judged', f'{progress.judged:,}')}"
-        f"{_fact('Failed', f'{progress.failed:,}')}</dl>{batch}"
+        f"{_fact('Failed', f'{progress.failed:,}')}{_fact('Decided', f'{progress.decided:,}')}</dl>{batch}"
         f"{f'<ul class=assay-failures>{failed}</ul>' if failed else ''}{table}</section>"
     )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from backend.accounts import Accounts
 from backend.activating import Activating
+from backend.adjudicating import Adjudicating
 from backend.alpha_lab import AlphaLab
 from backend.batch_job import BatchJudging
 from backend.bench import Bench
@@ -50,6 +51,7 @@ class Services:
     exporting: ProjectExport
     labelling: Labelling
     batches: BatchJudging
+    adjudicating: Adjudicating
     accounts: Accounts
     sign_ins: SignIns
     home: Path
