@@ -533,3 +533,23 @@ class BatchFailure(Base):
     project_item_id: Mapped[int] = mapped_column(ForeignKey("project_items.id"), unique=True)
     reason: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Recalibration(Base):
+    """A project's recalibrated score was switched on, or off. Append-only: the last one counts."""
+
+    __tablename__ = "recalibrations"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"), index=True)
+    model_version_id: Mapped[int | None] = mapped_column(ForeignKey("model_versions.id"))
+    """Whose scores the curves set right; null for off, as all that follows."""
+    curves: Mapped[list[Any] | None]
+    """For each fold of items the curve that was fitted on the other folds: [expected score, recalibrated score] pairs
+    at its steps, by rising expected score."""
+    kind: Mapped[str | None] = mapped_column(String(20))
+    """Of the labels that were fitted to: blind or imported."""
+    labels: Mapped[int]
+    items: Mapped[int]
+    created_by_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    author: Mapped[User] = relationship()
