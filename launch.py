@@ -334,14 +334,15 @@ def _bench_command() -> typer.Typer:
     from backend.bench import Bench
     from backend.loading import JudgeLoader
     from backend.registry import Registry
+    from backend.users import owner
     from ui.commands import bench
 
     @contextmanager
-    def open_bench(settings: Settings) -> Iterator[Bench]:
+    def open_bench(settings: Settings) -> Iterator[bench.BenchServices]:
         store = open_store(settings)
         loader = JudgeLoader(settings, Registry(store, settings.home_folder))
         try:
-            yield Bench(store, settings.sets_folder, loader.by_name)
+            yield bench.BenchServices(Bench(store, settings.sets_folder, loader.by_name), owner(store))
         finally:
             store.close()
 

@@ -3,8 +3,11 @@
 import csv
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import astuple, fields
 
+from backend.bench import ReadRow
 from backend.bench_table import Line, Table
+from backend.table_files import guarded_cell
 
 
 def as_csv(tables: Sequence[Table]) -> str:
@@ -16,6 +19,15 @@ def as_csv(tables: Sequence[Table]) -> str:
         for line in table.lines:
             for column, text in zip(table.columns, line.texts, strict=True):
                 writer.writerow([table.title, line.name, line.kind, column, text])
+    return out.getvalue()
+
+
+def items_csv(rows: Sequence[ReadRow]) -> str:
+    """The rows behind a figure, a line each; text that a spreadsheet would run is made harmless."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([field.name for field in fields(ReadRow)])
+    writer.writerows([guarded_cell("" if value is None else str(value)) for value in astuple(row)] for row in rows)
     return out.getvalue()
 
 

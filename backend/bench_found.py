@@ -1,15 +1,16 @@
 """What benchmark runs have found, out of the store alone: figures for the tables, and opinions for the figures."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from backend.bench_result import BenchCell, BenchResult, BenchRow, BenchSet
-from backend.benchmarks.consistency import Consistency, consistency, single_responses, transitivity
-from backend.benchmarks.labelled import Label, LabelledSet, Labeller
+from backend.benchmarks.consistency import Consistency, consistency, repeated, single_responses, transitivity
+from backend.benchmarks.labelled import Label, LabelledSet, Labeller, number_of
 from backend.benchmarks.metrics import Outcome, ScoreOutcome
+from backend.benchmarks.opinions import Opinions
+from backend.benchmarks.own import is_project
 from backend.benchmarks.rows import OWN, WantedSet
 from backend.errors import NotFoundError
 from backend.measuring import Measured, recall, stored_outcomes
@@ -18,47 +19,29 @@ from backend.types import Mode
 from db.models import Judge, ModelVersion
 
 
-@dataclass(frozen=True)
-class Opinions:
-    """What everybody said of each row of a set, as numbers: scores 1..5, or the probability that A is better, 0..1.
-
-    row_ids, categories: of the rows. raters: people and GPT-4 where the set has them, then the judges. values: a list a
-    rater, None where it said nothing. scores: of judges on a direct set their most probable scores, else empty. labels:
-    what figures compare with.
-    """
-
-    mode: Mode
-    row_ids: tuple[str, ...]
-    categories: tuple[str, ...]
-    labels: tuple[Label, ...]
-    raters: tuple[str, ...]
-    values: tuple[tuple[float | None, ...], ...]
-    scores: tuple[tuple[int | None, ...], ...]
-
-
 def found(
     session: Session,
     opened: Sequence[tuple[WantedSet, LabelledSet]],
-    judges: Sequence[tuple[str, int]],
+    judges: Sequence[tuple[str, tuple[int, ...]]],
     *,
     earlier: Sequence[tuple[str, str, datetime]],
 ) -> BenchResult:
-    """judges: as they are called and their ids, each measured on every set. earlier: sets as they were measured before:
-    name, digest, and when. Raises NotFoundError for a judge that was not.
+    """judges: as they are called and their ids, one a repeat, each measured on every set; figures are of the first.
+    earlier: sets as they were measured before: name, digest, and when. Raises NotFoundError for a judge that was not.
     """
-    measured = [[recalled(session, judge_id, labelled) for _, labelled in opened] for _, judge_id in judges]
+    measured = [[recalled(session, ids[0], labelled) for _, labelled in opened] for _, ids in judges]
     first = measured[0]
     return BenchResult(
         sets=tuple(_described(wanted, labelled, earlier) for wanted, labelled in opened),
         rows=tuple(
             _row(
-                session.get_one(Judge, judge_id), name,
+                session.get_one(Judge, ids[0]), name,
                 tuple(
-                    _cell(session, labelled, one, None if figures is first else against)
+                    _cell(session, labelled, one, None if figures is first else against, repeats=ids)
                     for (_, labelled), one, against in zip(opened, figures, first, strict=True)
                 ),
             )
-            for (name, judge_id), figures in zip(judges, measured, strict=True)
+            for (name, ids), figures in zip(judges, measured, strict=True)
         ),
     )  # fmt: skip
 
@@ -97,8 +80,7 @@ def any_of(values: Sequence[float | None]) -> bool:
 
 
 def _number(label: Label | None) -> float | None:
-    """A winner as the probability that A is better."""
-    return {"A": 1.0, "B": 0.0, "tie": 0.5}[label] if isinstance(label, str) else label
+    return None if label is None else number_of(label)
 
 
 def _value(outcome: Outcome | None) -> float | None:
@@ -153,7 +135,7 @@ def _labellers(labelled: LabelledSet) -> Labeller | None:
 
 def _changed(labelled: LabelledSet, earlier: Sequence[tuple[str, str, datetime]]) -> str:
     """That a set of the data folder was another when it was measured last; empty where it was not, or never was."""
-    if labelled.name.startswith(f"{OWN}/"):
+    if labelled.name.startswith(f"{OWN}/") or is_project(labelled.name):
         return ""
     before = [(digest, when) for name, digest, when in earlier if name == labelled.name]
     if not before or any(digest == labelled.digest for digest, _ in before):
@@ -165,8 +147,10 @@ def _changed(labelled: LabelledSet, earlier: Sequence[tuple[str, str, datetime]]
     )
 
 
-def _cell(session: Session, labelled: LabelledSet, one: Measured, against: Measured | None) -> BenchCell:
-    """against: the first judge on the same set; None for itself."""
+def _cell(
+    session: Session, labelled: LabelledSet, one: Measured, against: Measured | None, *, repeats: tuple[int, ...]
+) -> BenchCell:
+    """against: the first judge on the same set; None for itself. repeats: the ids of all runs, this one's first."""
     return BenchCell(
         read=len(one.outcomes),
         total=one.total,
@@ -176,6 +160,7 @@ def _cell(session: Session, labelled: LabelledSet, one: Measured, against: Measu
         else tuple(one.difference(against, figure.metric) for figure in one.estimates),
         consistency=_both_formats(session, labelled, one),
         transitivity=transitivity(labelled.rows, one.outcomes) if labelled.mode is Mode.PAIRWISE else None,
+        repeated=None if len(repeats) == 1 else repeated([recalled(session, id, labelled).outcomes for id in repeats]),
     )
 
 

@@ -43,7 +43,8 @@ class BenchCell(_Value):
     """A judge on a set. read: the rows that it could read, of total: figures are over these, and both are shown.
 
     minus_first: each figure minus the first judge's, with its paired interval; empty for the first judge. consistency:
-    of both formats, where it was asked for on pairs. transitivity: of pairs.
+    of both formats, where it was asked for on pairs. transitivity: of pairs. repeated: Krippendorff's alpha over the
+    repeats, where there are any.
     """
 
     read: int
@@ -52,6 +53,7 @@ class BenchCell(_Value):
     minus_first: tuple[Estimate, ...]
     consistency: Consistency | None = None
     transitivity: Stat | None = None
+    repeated: Stat | None = None
 
     def figure(self, metric: Metric) -> Estimate:
         return next(figure for figure in self.figures if figure.metric is metric)

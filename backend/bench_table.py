@@ -14,6 +14,7 @@ from backend.benchmarks import consistency
 from backend.benchmarks.consistency import Consistency, Difference
 from backend.benchmarks.licences import restrictions
 from backend.benchmarks.metrics import Estimate, Metric
+from backend.benchmarks.own import is_project
 from backend.benchmarks.published import DIRECT_PLACES, PREFERENCE_BENCH, PUBLISHED, PUBLISHED_DELTA, SOURCE, Place
 from backend.sweep_results import HEADLINE
 from backend.types import Mode
@@ -29,28 +30,34 @@ Kind = Literal["ours", "baseline", "published"]
 
 @dataclass(frozen=True)
 class Line:
-    """A row of a table. texts: one a column; empty where there is no figure."""
+    """A row of a table. texts: one a column; empty where there is no figure. judge: its place among the run's judges,
+    where the figures are of one; None else.
+    """
 
     name: str
     kind: Kind
     texts: tuple[str, ...]
+    judge: int | None = None
 
 
 @dataclass(frozen=True)
 class Table:
-    """Ready to print: columns are sets."""
+    """Ready to print: columns are sets. places: of each column, the set's among the run's; empty for other columns."""
 
     title: str
     columns: tuple[str, ...]
     lines: tuple[Line, ...]
     notes: tuple[str, ...]
+    places: tuple[int, ...] = ()
 
 
 def tables(result: BenchResult) -> tuple[Table, ...]:
     """One a mode that the run has sets of, both formats on the same pairs and transitivity where they were measured,
     and what the paper has of the run's sets with other reference judges.
     """
-    made = (*(_table(result, mode) for mode in Mode), _consistency(result), _transitivity(result), _references(result))
+    by_mode = (_table(result, mode) for mode in Mode)
+    others = (_by_role, _consistency, _transitivity, _repeated, _references)
+    made = (*by_mode, *(other(result) for other in others))
     return tuple(table for table in made if table is not None)
 
 
@@ -72,18 +79,18 @@ def _table(result: BenchResult, mode: Mode) -> Table | None:
     if not places:
         return None
     sets = [result.sets[index] for index in places]
-    named = list(zip(result.names(), result.rows, strict=True))
+    named = list(enumerate(zip(result.names(), result.rows, strict=True)))
     ours = [
-        Line(name, "ours", tuple(figure_text(row.cells[index].figure(HEADLINE[mode])) for index in places))
-        for name, row in named
+        Line(name, "ours", tuple(figure_text(row.cells[index].figure(HEADLINE[mode])) for index in places), judge)
+        for judge, (name, row) in named
     ]
     if mode is Mode.PAIRWISE:
         ours += [
             Line(
                 f"{name}, order-sensitive share", "ours",
-                tuple(figure_text(row.cells[index].figure(Metric.ORDER_SENSITIVE)) for index in places),
+                tuple(figure_text(row.cells[index].figure(Metric.ORDER_SENSITIVE)) for index in places), judge,
             )
-            for name, row in named
+            for judge, (name, row) in named
         ]  # fmt: skip
     first = result.rows[0]
     baselines = [
@@ -101,6 +108,7 @@ def _table(result: BenchResult, mode: Mode) -> Table | None:
         tuple(one.shown for one in sets),
         (*ours, *baselines, *published),
         _notes(result, places, published),
+        tuple(places),
     )
 
 
@@ -138,6 +146,8 @@ def _notes(result: BenchResult, places: Sequence[int], published: Sequence[Line]
         one = result.sets[index]
         if one.changed:
             notes.append(one.changed)
+        if is_project(one.name):
+            notes.append(f"{one.name}: {one.licence}.")
         if forbids := restrictions(one.licence):
             notes.append(f"{one.name}: {one.licence}: {forbids}.")
         if not one.whole:
@@ -151,14 +161,49 @@ def _notes(result: BenchResult, places: Sequence[int], published: Sequence[Line]
     return tuple(notes)
 
 
+ROLES = ("base", "direct expert", "pairwise expert", "joint expert", "merge")
+"""In the order of the paper's table of single formats, both together, and merging."""
+
+
+def _by_role(result: BenchResult) -> Table | None:
+    """Single, joint, merged: the headline of every set, by what the registry knows of each judge; None for less than
+    two roles.
+    """
+    known = [
+        (next(place for place, role in enumerate(ROLES) if row.role.startswith(role)), judge, name, row)
+        for judge, (name, row) in enumerate(zip(result.names(), result.rows, strict=True))
+        if row.role
+    ]
+    if len({order for order, *_ in known}) < 2:
+        return None
+    sets = result.sets
+    lines = tuple(
+        Line(
+            f"{row.role}: {name}", "ours",
+            tuple(figure_text(cell.figure(HEADLINE[one.mode])) for cell, one in zip(row.cells, sets, strict=True)),
+            judge,
+        )
+        for _, judge, name, row in sorted(known, key=lambda one: one[:2])
+    )  # fmt: skip
+    return Table(
+        "Single, joint, merged",
+        tuple(one.shown for one in sets),
+        lines,
+        ("Pearson of the expected score on direct sets, accuracy without ties on pairs.",),
+        tuple(range(len(sets))),
+    )
+
+
 def _consistency(result: BenchResult) -> Table | None:
     """None where no judge was asked for scores of a pairwise set's responses."""
     places = [place for place, _ in enumerate(result.sets) if any(row.cells[place].consistency for row in result.rows)]
     if not places:
         return None
     ours = [
-        Line(f"{name}, {part}", "ours", tuple(_part_text(row.cells[place].consistency, part) for place in places))
-        for name, row in zip(result.names(), result.rows, strict=True)
+        Line(
+            f"{name}, {part}", "ours", tuple(_part_text(row.cells[place].consistency, part) for place in places), judge
+        )
+        for judge, (name, row) in enumerate(zip(result.names(), result.rows, strict=True))
         for part in _CONSISTENCY
     ]
     notes = [
@@ -183,7 +228,8 @@ def _consistency(result: BenchResult) -> Table | None:
         if (found := row.cells[place].consistency) is not None and found.unread
     ]
     columns = tuple(result.sets[place].shown for place in places)
-    return Table("Consistency across formats, on the same pairs", columns, (*ours, *published), tuple(notes))
+    lines = (*ours, *published)
+    return Table("Consistency across formats, on the same pairs", columns, lines, tuple(notes), tuple(places))
 
 
 _CONSISTENCY: Mapping[str, Callable[[Consistency], str]] = {
@@ -209,8 +255,8 @@ def _transitivity(result: BenchResult) -> Table | None:
     if not places:
         return None
     ours = [
-        Line(name, "ours", tuple(_stat_text(row.cells[place].transitivity) for place in places))
-        for name, row in zip(result.names(), result.rows, strict=True)
+        Line(name, "ours", tuple(_stat_text(row.cells[place].transitivity) for place in places), judge)
+        for judge, (name, row) in enumerate(zip(result.names(), result.rows, strict=True))
     ]
     chance = Line("chance", "baseline", tuple(f"{consistency.CHANCE:.3f}" for _ in places))
     notes = (
@@ -218,7 +264,24 @@ def _transitivity(result: BenchResult) -> Table | None:
         "order and not a circle; the interval is clustered by instruction.",
     )
     columns = tuple(result.sets[place].shown for place in places)
-    return Table("Transitivity over triples", columns, (*ours, chance), notes)
+    return Table("Transitivity over triples", columns, (*ours, chance), notes, tuple(places))
+
+
+def _repeated(result: BenchResult) -> Table | None:
+    """None where nothing was asked more than once."""
+    places = [place for place, _ in enumerate(result.sets) if any(row.cells[place].repeated for row in result.rows)]
+    if not places:
+        return None
+    ours = tuple(
+        Line(name, "ours", tuple(_stat_text(row.cells[place].repeated) for place in places), judge)
+        for judge, (name, row) in enumerate(zip(result.names(), result.rows, strict=True))
+    )
+    notes = (
+        "Krippendorff's alpha of a judge with itself: ordinal for scores, nominal for winners, over runs with other "
+        "seeds; of so many readings.",
+    )
+    columns = tuple(result.sets[place].shown for place in places)
+    return Table("Agreement with itself over repeated runs", columns, ours, notes, tuple(places))
 
 
 def _difference_text(difference: Difference | None) -> str:

@@ -5,8 +5,9 @@ a run after a kill and another set with the same rows ask only what is missing; 
 """
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
@@ -134,6 +135,13 @@ def stored_outcomes(session: Session, judge_id: int, labelled: LabelledSet) -> t
     return () if read is None else read[0]
 
 
+def missing_readings(session: Session, judge_id: int | None, labelled: LabelledSet, format: PromptFormat) -> int:
+    """How many prompts of the set the judge has not read; all of them for one that is not known yet."""
+    asked = _asked(labelled, format)
+    read = _stored_shares(session, judge_id, asked) if judge_id is not None else {}
+    return len(_digests(asked) - read.keys())
+
+
 def _recalled_outcomes(
     session: Session, judge_id: int, labelled: LabelledSet
 ) -> tuple[tuple[Outcome, ...], tuple[LeftOut, ...]] | None:
@@ -173,17 +181,27 @@ def _digests(asked: _Asked) -> set[str]:
 
 @dataclass
 class _Progress:
-    """How many of a set's readings are there."""
+    """How many of a set's readings are there, and by the pace of this run when all will be."""
 
     name: str
     done: int
     total: int
     report: Report
+    begun: float = field(default_factory=time.monotonic)
+    read_now: int = 0
 
     def advance(self, readings: int) -> None:
         self.done += readings
+        self.read_now += readings
         fraction = self.done / self.total if self.total else 1.0
-        self.report(f"{self.name}: {self.done:,} of {self.total:,} readings.", fraction)
+        self.report(f"{self.name}: {self.done:,} of {self.total:,} readings{self._left()}.", fraction)
+
+    def _left(self) -> str:
+        missing = self.total - self.done
+        if not missing or not self.read_now:
+            return ""
+        minutes = (time.monotonic() - self.begun) / self.read_now * missing / 60
+        return f", about {minutes:.0f} min left" if minutes >= 1 else ", less than a minute left"
 
 
 def _read_missing(

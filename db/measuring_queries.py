@@ -54,6 +54,24 @@ def judges_measured_on(session: Session, set_digests: Collection[str]) -> list[t
     return [(name, judge_id) for name, judge_id in session.execute(query)]
 
 
+def model_at(session: Session, path: str) -> ModelVersion | None:
+    """The model version that lies in this folder now."""
+    wanted = (ModelVersion.path == path, ModelVersion.removed_at.is_(None))
+    return session.scalar(select(ModelVersion).where(*wanted).order_by(ModelVersion.id.desc()).limit(1))
+
+
+def newest_judge(session: Session, model_version_id: int, feedback: bool) -> int | None:
+    """The judge of this model that was made last, of those that write feedback or of those that don't."""
+    wanted = (Judge.model_version_id == model_version_id, Judge.feedback.is_(feedback))
+    return session.scalar(select(Judge.id).where(*wanted).order_by(Judge.id.desc()).limit(1))
+
+
+def newest_times(session: Session, judge_id: int, count: int) -> list[datetime]:
+    """When the judge's newest readings were kept, the oldest first."""
+    query = select(Reading.created_at).where(Reading.judge_id == judge_id).order_by(Reading.id.desc()).limit(count)
+    return sorted(session.scalars(query))
+
+
 def measured_sets(session: Session) -> list[tuple[str, str, datetime]]:
     """Every set that was ever measured on, as it was then: its name, its digest, and when it was measured last."""
     last = func.max(Measurement.created_at)

@@ -13,6 +13,7 @@ import numpy
 import pytest
 import typer
 from click.testing import Result
+from sqlalchemy import func, select
 from typer.testing import CliRunner
 
 from backend.bench import Bench
@@ -29,11 +30,13 @@ from backend.errors import InvalidInputError, NotFoundError
 from backend.loading import JudgeLoader
 from backend.registry import Registry
 from backend.types import Sampling
+from backend.users import owner
+from db.models import Reading
 from db.session import Store
 from tests.experts import Family, make_family
 from tests.labelled import direct_row, pairwise_row, write_rows, write_sets
 from tests.published_rows import as_list, scored
-from ui.commands.bench import commands
+from ui.commands.bench import BenchServices, commands
 
 ROWS = 10
 
@@ -50,21 +53,21 @@ def home(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Bench]:
+def opened(settings: Settings) -> Iterator[BenchServices]:
     """As launch.py wires it."""
     store = Store(settings.store_url)
     store.migrate()
     loader = JudgeLoader(settings, Registry(store, settings.home_folder))
     try:
-        yield Bench(store, settings.sets_folder, loader.by_name)
+        yield BenchServices(Bench(store, settings.sets_folder, loader.by_name), owner(store))
     finally:
         store.close()
 
 
 @pytest.fixture
 def bench(home: Path) -> Iterator[Bench]:
-    with opened(read_settings(home=home, engine="transformers", device="cpu")) as bench:
-        yield bench
+    with opened(read_settings(home=home, engine="transformers", device="cpu")) as services:
+        yield services.bench
 
 
 def spec(*judges: Path | str, sets: tuple[str, ...] = ("dev/direct_kind", "dev/pairwise_kind")) -> BenchSpec:
@@ -203,6 +206,22 @@ def test_both_formats_are_compared_on_the_same_pairs(bench: Bench, home: Path, f
     assert BenchResult.model_validate_json(result.model_dump_json()) == result
     plain = bench.run(spec(family.direct, sets=("dev/pairwise_kind",)), quiet, threading.Event())
     assert plain.rows[0].cells[0].consistency is None
+
+
+def test_repeats_are_distinct_readings_and_compared_with_each_other(bench: Bench, home: Path, family: Family) -> None:
+    writing = Sampling(feedback=True, temperature=1.0, max_new_tokens=8)
+    asked = BenchSpec((str(family.direct),), (wanted_set("dev/direct_kind"),), writing, repeats=3)
+    assert [sampling.seed for sampling in asked.samplings] == [0, 1, 2]
+    result = bench.run(asked, quiet, threading.Event())
+    stat = result.rows[0].cells[0].repeated
+    assert (stat.n, stat.items) == (3 * ROWS, ROWS)
+    with bench._store.read() as session:
+        assert session.scalar(select(func.count(Reading.judge_id.distinct()))) == 3
+    assert "Agreement with itself over repeated runs" in [table.title for table in tables(result)]
+    with pytest.raises(InvalidInputError, match="temperature above 0"):
+        BenchSpec(("starter",), (wanted_set("dev/direct_kind"),), repeats=2)
+    with pytest.raises(InvalidInputError, match="from 1 to 10"):
+        BenchSpec(("starter",), (wanted_set("dev/direct_kind"),), writing, repeats=11)
 
 
 def test_earlier_runs_are_shown_again_without_asking_anybody(bench: Bench, family: Family) -> None:

@@ -202,7 +202,7 @@ def test_own_labels_are_the_labels_that_stand(any_store: Store) -> None:
 def test_several_peoples_labels_of_one_item_are_one_row(any_store: Store) -> None:
     bench = Bench(any_store)
     labels = Labels(any_store)
-    people = [bench.author_id, *(add_user(any_store, name, "annotator") for name in ("ann", "bob"))]
+    people = [bench.author_id, *(add_user(any_store, name, "lead") for name in ("ann", "bob"))]
     scored, paired, split = bench.direct(), bench.pairwise("A"), bench.pairwise("A")
     for person, score, winner, other in zip(people, (1, 2, 5), "BAB", ("A", "B", "tie"), strict=True):
         labels.override_score(scored, person, f"s{person}", score)

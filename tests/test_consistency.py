@@ -3,7 +3,7 @@
 import numpy
 import pytest
 
-from backend.benchmarks.consistency import CHANCE, consistency, single_responses, transitivity
+from backend.benchmarks.consistency import CHANCE, consistency, repeated, single_responses, transitivity
 from backend.benchmarks.labelled import LabelledRow
 from backend.benchmarks.metrics import PairOutcome, ScoreOutcome
 from backend.types import Item, Mode
@@ -99,3 +99,15 @@ def test_a_judge_that_tosses_is_transitive_in_three_quarters() -> None:
     stat = transitivity(rows, outcomes)
     assert stat.value == pytest.approx(CHANCE, abs=0.02)
     assert (stat.n, stat.items) == (4_000, 4_000)
+
+
+def test_a_judge_that_repeats_itself_has_alpha_one_and_one_that_tosses_none() -> None:
+    rng = numpy.random.default_rng(1)
+    said = [single(str(n), float(1 + n % 5)) for n in range(200)]
+    assert repeated([said, said, said]).value == pytest.approx(1.0)
+    runs = [[single(str(n), float(rng.integers(1, 6))) for n in range(200)] for _ in range(3)]
+    assert abs(repeated(runs).value) < 0.15
+    pairs = [[pair(str(n), "A", 0.9 if n % 2 else 0.1) for n in range(50)] for _ in range(2)]
+    assert repeated(pairs).value == pytest.approx(1.0)
+    short = repeated([said, said[:100]])
+    assert (short.value, short.items) == (pytest.approx(1.0), 200)

@@ -11,7 +11,7 @@ from backend.errors import SHOWN, NotFoundError
 from backend.jobs import JobKind, Jobs, JobState
 from backend.merge_spec import DEFAULTS, USES
 from ui import alpha_render
-from ui.job_list import AGAIN, CANCEL, PRESS, job_list
+from ui.job_list import PRESS, job_list, press
 from ui.shell import escape
 
 LIST_NAME = "Merges under way"
@@ -152,10 +152,7 @@ class MixPane:
 
     def press(self, job_id: int, act: str) -> Update:
         """Cancel a merge, or try a failed one again."""
-        if act == CANCEL:
-            self._jobs.cancel(job_id, self._who())
-        elif act == AGAIN:
-            job_id = self._jobs.again(job_id, self._who())
+        job_id = press(self._jobs, job_id, act, self._who())
         return {self.last_job: job_id, **self.look({self.last_job: job_id, self.said: ""})}
 
     def look(self, data: Mapping[Component, Any]) -> Update:

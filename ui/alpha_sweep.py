@@ -13,9 +13,9 @@ from backend.jobs import JobKind, Jobs, JobState, JobView
 from backend.merge_spec import USES
 from backend.sweep_results import SweepResult, SweptSet
 from backend.types import Mode
-from ui import alpha_charts, alpha_render
+from ui import alpha_charts, alpha_render, job_list
 from ui.alpha_mix import NONE, MixPane, document, picked, picker, shown_if_any
-from ui.job_list import AGAIN, CANCEL, PRESS, badge, job_list, job_status
+from ui.job_list import PRESS, badge, job_status
 from ui.shell import escape, shown, tell
 
 LIST_NAME = "Sweeps"
@@ -143,19 +143,15 @@ class SweepPane:
     def look(self, data: Mapping[Component, Any]) -> Update:
         """What differs from what the page shows already."""
         jobs = self._jobs.list(JobKind.SWEEP)
-        ids = [job.id for job in jobs]
-        opened_id = picked(data[self.opened])
-        if opened_id not in ids:
-            opened_id = next(iter(ids), None)
-        listed = job_list(jobs, LIST_NAME, opened_id=opened_id, notes={}) if jobs else alpha_render.NO_SWEEP
+        there = job_list.listed(jobs, LIST_NAME, opened_id=picked(data[self.opened]), empty=alpha_render.NO_SWEEP)
+        opened = there.opened
         updates: Update = {}
-        if listed != data[self.list]:
-            updates[self.list] = listed
-        opened = next((job for job in jobs if job.id == opened_id), None)
+        if there.html != data[self.list]:
+            updates[self.list] = there.html
         if opened is None:
             return updates
-        if opened_id != picked(data[self.opened]):
-            updates[self.opened] = opened_id
+        if opened.id != picked(data[self.opened]):
+            updates[self.opened] = opened.id
         now = _moment(opened)
         if now != data[self.drawn]:
             same = str(data[self.drawn] or "").startswith(f"{opened.id} ")
@@ -175,11 +171,7 @@ class SweepPane:
 
     @shown
     def _press(self, data: Mapping[Component, Any], event: gr.EventData) -> Update:
-        job_id = int(event.job)
-        if event.act == CANCEL:
-            self._jobs.cancel(job_id, self._who())
-        elif event.act == AGAIN:
-            job_id = self._jobs.again(job_id, self._who())
+        job_id = job_list.press(self._jobs, int(event.job), event.act, self._who())
         return self._shown({**data, self.opened: job_id})
 
     @shown

@@ -2,14 +2,24 @@
 
 from collections.abc import Sequence
 
-from backend.bench import SetState
+from backend.bench import ReadRow, SetState
+from backend.bench_pace import Forecast
 from backend.bench_table import Line, Table
+from ui.bench_words import forecast_words
 from ui.shell import escape
 
 NO_RUN = (
     "<p class='assay-note'>No run yet. Choose judges and sets, and start one: it goes on behind this page, and after a "
     "restart where it was.</p>"
 )
+MOST_ITEMS = 200
+BEHIND = """
+element.addEventListener("click", (event) => {
+    const pressed = event.target.closest("[data-judge]");
+    if (pressed) trigger("select", {judge: Number(pressed.dataset.judge), set: Number(pressed.dataset.set)});
+});
+"""
+"""For the gr.HTML that shows the tables: a press on a figure arrives as its select event, with judge and set."""
 MARKS = {"baseline": "reads nothing", "published": "published"}
 
 
@@ -38,13 +48,24 @@ def _listed(summary: str, texts: Sequence[str]) -> str:
     return f"<details><summary>{escape(summary)}</summary><ul>{items}</ul></details>" if texts else ""
 
 
-def size_note(judges: int, sets: int, rows: int | None) -> str:
-    """How much a run is, before it is started."""
-    if not judges or not sets:
+def size_note(judges: int, sets: int, forecast: Forecast | None) -> str:
+    """How much a run is, before it is started. forecast: None where there is none yet."""
+    if forecast is None:
         return "<p class='assay-note'>Choose at least one judge and one set.</p>"
-    most = f" At most {judges * sets * rows * 2:,} readings: a pair takes two." if rows else ""
-    asked = f"{judges} judge{'' if judges == 1 else 's'} on {sets} set{'' if sets == 1 else 's'}."
-    return f"<p class='assay-note'>{asked}{most} What was read before is not read again.</p>"
+    asked = f"{_counted(judges, 'judge')} on {_counted(sets, 'set')}."
+    return f"<p class='assay-note'>{asked} {escape(forecast_words(forecast))}</p>"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def curve_note(title: str) -> str:
+    """Above the curve of the latest sweep."""
+    return (
+        f"<section class='assay-block'><h3>Over alpha</h3><p class='assay-note'>The latest sweep, {escape(title)}; its "
+        "whole is in the <a href='alpha-lab'>alpha lab</a>.</p></section>"
+    )
 
 
 def tables(all_: Sequence[Table]) -> str:
@@ -54,7 +75,7 @@ def tables(all_: Sequence[Table]) -> str:
 
 def _table(table: Table) -> str:
     heads = "".join(f"<th scope='col'>{escape(column)}</th>" for column in table.columns)
-    rows = "".join(map(_row, table.lines))
+    rows = "".join(_row(table, line) for line in table.lines)
     notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
     return (
         f"<section class='assay-block'><h3>{escape(table.title)}</h3><div class='assay-wide'><table "
@@ -63,10 +84,44 @@ def _table(table: Table) -> str:
     )
 
 
-def _row(line: Line) -> str:
+def _row(table: Table, line: Line) -> str:
     if line.kind == "ours":
         name, begin, end = escape(line.name), "", ""
     else:
         name, begin, end = f"{escape(line.name)} ({MARKS[line.kind]})", "<span class='assay-muted'>", "</span>"
-    cells = "".join(f"<td>{begin}{escape(text)}{end}</td>" for text in line.texts)
+    cells = "".join(f"<td>{begin}{_cell(table, line, place)}{end}</td>" for place in range(len(line.texts)))
     return f"<tr><th scope='row'>{begin}{name}{end}</th>{cells}</tr>"
+
+
+def _cell(table: Table, line: Line, place: int) -> str:
+    """A figure of a judge opens the items behind it."""
+    text = escape(line.texts[place])
+    if line.judge is None or not text or not table.places:
+        return text
+    return (
+        f"<button type='button' class='assay-behind' data-judge='{line.judge}' data-set='{table.places[place]}' "
+        f"aria-label='{text}: the items behind {escape(line.name)} on {escape(table.columns[place])}'>{text}</button>"
+    )
+
+
+def items(name: str, set_name: str, rows: Sequence[ReadRow]) -> str:
+    """The rows behind a judge's figures on a set, the largest misses first."""
+    ordered = sorted(rows, key=lambda row: (bool(row.reason), -(row.miss or 0.0)))
+    body = "".join(map(_item, ordered[:MOST_ITEMS]))
+    heads = "".join(f"<th scope='col'>{head}</th>" for head in ("Row", "Label", "Said", "Value", "Instruction"))
+    more = f" The first {MOST_ITEMS} of {len(rows):,}; all are in the file." if len(rows) > MOST_ITEMS else ""
+    title = f"{name} on {set_name}"
+    return (
+        f"<section class='assay-block'><h3 dir='auto'>Items behind {escape(title)}</h3><p class='assay-muted'>The "
+        f"largest misses first; those that could not be read last. Value: the expected score, or the probability of A "
+        f"by the mean of both orders.{more}</p><div class='assay-wide assay-scroll'><table class='assay-figures' "
+        f"aria-label='Items behind {escape(title)}'><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+        "</section>"
+    )
+
+
+def _item(row: ReadRow) -> str:
+    value = "" if row.value is None else f"{row.value:.2f}"
+    cells = "".join(f"<td>{escape(text)}</td>" for text in (row.label, row.said, value))
+    words = escape(row.reason or row.instruction)
+    return f"<tr><th scope='row'>{escape(row.row_id)}</th>{cells}<td class='assay-words' dir='auto'>{words}</td></tr>"

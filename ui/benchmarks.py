@@ -1,6 +1,5 @@
 """The benchmarks page: judges on labelled sets, and the paper's tables of what they came to."""
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,26 +8,26 @@ import gradio as gr
 from gradio.components import Component
 
 from backend.bench import Bench
-from backend.bench_forms import as_csv, as_latex, as_markdown
-from backend.bench_result import BenchResult
 from backend.bench_spec import BenchSpec
-from backend.bench_table import tables
 from backend.benchmarks.rows import WantedSet
-from backend.jobs import JobKind, Jobs, JobState, JobView
+from backend.errors import SHOWN
+from backend.jobs import JobKind, Jobs, JobState
 from backend.measuring import VERDICT_ONLY
 from backend.registry import Registry
-from ui import bench_render, progress
+from backend.types import Mode
+from ui import alpha_charts, bench_render, job_list, progress
 from ui.alpha_mix import NONE, picked, shown_if_any
+from ui.bench_figures import SavedFigure
+from ui.bench_opened import OpenedRun
 from ui.draft import keep_draft, restore_draft
-from ui.job_list import AGAIN, CANCEL, PRESS, badge, job_list, job_status
+from ui.job_list import PRESS
 from ui.services import Services
 from ui.shell import escape, shown, tell
 
-DRAFT = "assay.benchmarks.1"
+DRAFT = "assay.benchmarks.2"
 LIST_NAME = "Benchmark runs"
 REFRESH_SECONDS = 1.0
 ROWS = 200
-FORMS = {"md": as_markdown, "tex": as_latex, "csv": as_csv}
 Update = dict[Component, Any]
 
 
@@ -44,6 +43,7 @@ class _BenchmarksPage:
         self._bench: Bench = services.bench
         self._jobs: Jobs = services.jobs
         self._registry: Registry = services.registry
+        self._lab = services.alpha_lab
         self._serving = services.serving
         self._who = services.who
         self.status = gr.HTML(progress.serving_status(self._serving.state), label="State of the judge")
@@ -67,21 +67,16 @@ class _BenchmarksPage:
                 self.list = gr.HTML(bench_render.NO_RUN, label=LIST_NAME, js_on_load=PRESS)
         self.opened = gr.Number(NONE, label="Open run", visible="hidden", precision=0)
         self.drawn = gr.Textbox(label="What is shown of it", visible="hidden")
-        with gr.Column(visible=False, elem_id="opened-run") as self.panel:
-            self.title = gr.HTML(label="Opened run")
-            self.tables = gr.HTML(label="Tables")
-            with gr.Row(visible=False) as self.exports:
-                self.files = [
-                    gr.DownloadButton(f"Tables as {name}", size="sm") for name in ("Markdown", "LaTeX", "CSV")
-                ]
+        self.run = OpenedRun(self._bench, self._jobs, self._who, self.opened)
+        self.curve_note = gr.HTML(label="About the curve over alpha", visible=False)
+        self.curve = SavedFigure("bench-alpha", "Curve over alpha of the latest sweep")
         self.timer = gr.Timer(REFRESH_SECONDS, active=False)
 
     def wire(self) -> None:
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         asked = [self.judges, self.sets, self.rows, self.consistency]
         seen = {self.status, self.list, self.opened, self.drawn}
-        looked = [self.status, self.list, self.opened, self.drawn, self.panel, self.title, self.tables, self.exports]
-        looked = [*looked, *self.files]
+        looked = [self.status, self.list, self.opened, self.drawn, *self.run.outputs]
         self.start.click(self._start, set(asked) | seen, looked, **private)
         self.list.select(self._press, seen, looked, **private)
         self.timer.tick(self._look, seen, looked, **private)
@@ -89,11 +84,11 @@ class _BenchmarksPage:
             [field.change for field in asked], self._measure, set(asked), [self.size],
             trigger_mode="always_last", **private,
         )  # fmt: skip
+        self.run.wire(private)
         kept = [*asked, self.opened]
         keep_draft(DRAFT, kept)
-        loaded = gr.context.Context.root_block.load(
-            self._arrive, None, [self.judges, self.sets, self.note, self.timer], **private
-        )
+        arrived = [self.judges, self.sets, self.note, self.timer, self.curve_note, self.curve.plot, self.curve.buttons]
+        loaded = gr.context.Context.root_block.load(self._arrive, None, arrived, **private)
         restored = restore_draft(loaded, DRAFT, kept, [[], [], ROWS, False, NONE])
         restored.then(self._look, seen, looked, **private)
 
@@ -110,13 +105,26 @@ class _BenchmarksPage:
             self.sets: gr.update(choices=here),
             self.note: shown_if_any(bench_render.about_sets(states)),
             self.timer: gr.Timer(REFRESH_SECONDS, active=True),
+            **self._latest_curve(),
         }
+
+    def _latest_curve(self) -> Update:
+        """Of the last sweep that was done; nothing where there is none, or where it can't be read any more."""
+        done = [job for job in self._jobs.list(JobKind.SWEEP) if job.state is JobState.DONE]
+        figure = None
+        if done:
+            try:
+                result = self._lab.sweep_result(done[0])
+            except SHOWN:
+                return {self.curve_note: gr.update(visible=False), **self.curve.drawn(None)}
+            firsts = {one.mode: one for one in reversed(result.sets)}
+            figure = alpha_charts.curve(result, [firsts[mode] for mode in Mode if mode in firsts])
+        note = bench_render.curve_note(done[0].title) if figure is not None else ""
+        return {self.curve_note: shown_if_any(note), **self.curve.drawn(figure)}
 
     @shown
     def _start(self, data: Mapping[Component, Any]) -> Update:
-        size = picked(data[self.rows])
-        sets = tuple(WantedSet(name=name, size=size) for name in data[self.sets] or ())
-        spec = BenchSpec(tuple(data[self.judges] or ()), sets, VERDICT_ONLY, consistency=bool(data[self.consistency]))
+        spec = self._spec(data)
         title = ", ".join(self._names(spec))
         job_id = self._jobs.submit(JobKind.BENCH, title, spec.document(), self._who())
         tell(f"Job {job_id} measures behind this page.")
@@ -124,63 +132,43 @@ class _BenchmarksPage:
 
     @shown
     def _press(self, data: Mapping[Component, Any], event: gr.EventData) -> Update:
-        job_id = int(event.job)
-        if event.act == CANCEL:
-            self._jobs.cancel(job_id, self._who())
-        elif event.act == AGAIN:
-            job_id = self._jobs.again(job_id, self._who())
+        job_id = job_list.press(self._jobs, int(event.job), event.act, self._who())
         return self._look({**data, self.opened: job_id}) | {self.opened: job_id}
 
     def _measure(self, data: Mapping[Component, Any]) -> Update:
-        counts = len(data[self.judges] or ()), len(data[self.sets] or ())
-        return {self.size: bench_render.size_note(*counts, picked(data[self.rows]))}
+        """How much would be read, and how long that takes: not an error while somebody still chooses."""
+        judges, sets = data[self.judges] or (), data[self.sets] or ()
+        try:
+            forecast = self._bench.forecast(self._spec(data), by_id=self._who()) if judges and sets else None
+        except SHOWN as error:
+            return {self.size: f"<p class='assay-note'>{escape(str(error))}</p>"}
+        return {self.size: bench_render.size_note(len(judges), len(sets), forecast)}
 
     @shown
     def _look(self, data: Mapping[Component, Any]) -> Update:
         """What differs from what the page shows already."""
-        jobs = self._jobs.list(JobKind.BENCH)
-        ids = [job.id for job in jobs]
-        opened_id = picked(data[self.opened])
-        if opened_id not in ids:
-            opened_id = next(iter(ids), None)
+        there = job_list.listed(
+            self._jobs.list(JobKind.BENCH), LIST_NAME, opened_id=picked(data[self.opened]), empty=bench_render.NO_RUN
+        )
+        opened = there.opened
         updates: Update = {}
         status = progress.serving_status(self._serving.state)
         if status != data[self.status]:
             updates[self.status] = status
-        listed = job_list(jobs, LIST_NAME, opened_id=opened_id, notes={}) if jobs else bench_render.NO_RUN
-        if listed != data[self.list]:
-            updates[self.list] = listed
-        opened = next((job for job in jobs if job.id == opened_id), None)
+        if there.html != data[self.list]:
+            updates[self.list] = there.html
         if opened is not None and (now := f"{opened.id} {opened.state} {opened.message}") != data[self.drawn]:
-            updates |= {self.drawn: now, **self._whole(opened)}
+            updates |= {self.drawn: now, self.opened: opened.id, **self.run.show(opened)}
         return updates or {self.drawn: data[self.drawn]}
 
-    # Rendering
+    # Gathering
+
+    def _spec(self, data: Mapping[Component, Any]) -> BenchSpec:
+        size = picked(data[self.rows])
+        sets = tuple(WantedSet(name=name, size=size) for name in data[self.sets] or ())
+        consistency = bool(data[self.consistency])
+        return BenchSpec(tuple(data[self.judges] or ()), sets, VERDICT_ONLY, consistency=consistency)
 
     def _names(self, spec: BenchSpec) -> list[str]:
         by_path = {view.path: view.name for view in self._registry.list()}
         return [by_path.get(judge, Path(judge).name) for judge in spec.judges]
-
-    def _whole(self, job: JobView) -> Update:
-        head = f"<div class='assay-opened-head'><h2 dir='auto'>{escape(job.title)}</h2>{badge(job.state)}</div>"
-        updates: Update = {
-            self.panel: gr.update(visible=True),
-            self.title: head + job_status(job),
-            self.tables: "",
-            self.exports: gr.update(visible=False),
-        }
-        if job.state is not JobState.DONE or job.result is None:
-            return updates
-        printed = tables(BenchResult.model_validate(job.result))
-        folder = Path(tempfile.mkdtemp(prefix="assay-benchmark-"))
-        for suffix, written in FORMS.items():
-            (folder / f"benchmark-{job.id}.{suffix}").write_text(written(printed), encoding="utf-8")
-        return {
-            **updates,
-            self.tables: bench_render.tables(printed),
-            self.exports: gr.update(visible=True),
-            **{
-                button: gr.update(value=str(folder / f"benchmark-{job.id}.{suffix}"))
-                for button, suffix in zip(self.files, FORMS, strict=True)
-            },
-        }

@@ -18,7 +18,7 @@ from backend.registry import Registry
 from backend.training_progress import Progress, progress_of
 from ui import training_charts
 from ui.draft import keep_draft, restore_draft
-from ui.job_list import AGAIN, CANCEL, PRESS, badge, duration, job_list, job_status
+from ui.job_list import PRESS, badge, duration, job_list, job_status, press
 from ui.shell import escape, shown, tell
 
 DRAFT = "assay.experts.1"
@@ -193,11 +193,7 @@ class _ExpertsPage:
 
     @shown
     def _press(self, data: Mapping[Component, Any], event: gr.EventData) -> Update:
-        job_id = int(event.job)
-        if event.act == CANCEL:
-            self._jobs.cancel(job_id, self._who())
-        elif event.act == AGAIN:
-            job_id = self._jobs.again(job_id, self._who())
+        job_id = press(self._jobs, int(event.job), event.act, self._who())
         return self._refreshed({**data, self.opened: job_id})
 
     @shown

@@ -1,5 +1,6 @@
 """Everybody beside everybody, people and models: what agreement a judge could reach at all. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy
@@ -36,7 +37,7 @@ def everybody(ratings: Integers, *, size: int, ordinal: bool) -> Everybody:
             table = numpy.bincount(cells, minlength=size * size).reshape(1, size, size).astype(float)
             figure = float((of.quadratic_kappa if ordinal else of.exact)(table)[0])
             values[one][other] = values[other][one] = None if numpy.isnan(figure) else figure
-    order = _clustered(values)
+    order = side_by_side(values)
     return Everybody(
         raters=tuple(order),
         agreement=tuple(tuple(values[row][column] for column in order) for row in order),
@@ -44,7 +45,7 @@ def everybody(ratings: Integers, *, size: int, ordinal: bool) -> Everybody:
     )
 
 
-def _clustered(values: list[list[float | None]]) -> list[int]:
+def side_by_side(values: Sequence[Sequence[float | None]]) -> list[int]:
     """An order in which those who agree stand together: the two groups that agree best on average join side by side,
     until all are one. Pairs without a value count as the mean."""
     count = len(values)

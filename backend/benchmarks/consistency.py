@@ -12,11 +12,12 @@ from itertools import combinations
 
 import numpy
 
-from backend.agreement import LEVEL, RESAMPLES, Share, clustered, share
+from backend.agreement import LEVEL, RESAMPLES, WINNERS, Share, clustered, share
 from backend.agreement.bootstrap import Stat
+from backend.agreement.reliability import among
 from backend.benchmarks.labelled import LabelledRow, LabelledSet
 from backend.benchmarks.metrics import EQUAL, Outcome, PairOutcome, ScoreOutcome
-from backend.types import SIDES, Mode
+from backend.types import SCORES, SIDES, Mode
 
 IMPLIED = {True: 5.0, False: 1.0}
 """What the label of a pair says of the response that won, and of the one that lost; of both of a tie, the middle."""
@@ -115,6 +116,22 @@ def transitivity(rows: Sequence[LabelledRow], outcomes: Sequence[Outcome]) -> St
         return Stat(None, None, None, 0, 0, "No instruction has three responses of which all pairs were read.")
     _, numbered = numpy.unique(items, return_inverse=True)
     return clustered.mean(numpy.array(values, dtype=numpy.float64), numbered.astype(numpy.int64))
+
+
+def repeated(runs: Sequence[Sequence[Outcome]]) -> Stat:
+    """Krippendorff's alpha of a judge with itself over several runs, ordinal for its most probable scores and nominal
+    for its winners; rows that a run could not read are missing in it. items: rows.
+    """
+    said = [
+        (outcome.row_id, outcome.score - 1 if isinstance(outcome, ScoreOutcome) else WINNERS.index(outcome.winner()))
+        for run in runs
+        for outcome in run
+    ]
+    _, items = numpy.unique([row_id for row_id, _ in said], return_inverse=True)
+    ordinal = any(isinstance(outcome, ScoreOutcome) for run in runs for outcome in run)
+    values = numpy.array([value for _, value in said], dtype=numpy.int64)
+    size = len(SCORES) if ordinal else len(WINNERS)
+    return among(items.astype(numpy.int64), values, size, ordinal=ordinal)["alpha"]
 
 
 def _orders(leads: dict[tuple[str, str], float]) -> list[float]:

@@ -69,6 +69,11 @@ class LabelledSet:
         return self.name.startswith("benchmarks/")
 
 
+def number_of(label: Label) -> float:
+    """A score as it is, 1..5; a winner as the probability that A is better, 0..1."""
+    return {"A": 1.0, "B": 0.0, "tie": 0.5}[label] if isinstance(label, str) else label
+
+
 def subset(labelled: LabelledSet, n: int, seed: int) -> LabelledSet:
     """n rows, as many of each label as in the whole (scores rounded), in the set's own order.
 

@@ -3,12 +3,14 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from backend.accounts import Role, require_role
+from backend.agreement_rows import Kind
 from backend.benchmarks.labelled import Label, LabelledRow, LabelledSet
-from backend.errors import InvalidInputError
+from backend.errors import InvalidInputError, NotAllowedError, NotFoundError
 from backend.rubrics import rubric_of
 from backend.types import SIDES, Item, Mode, Rubric
 from db.session import Store
-from db.training_queries import standing_labels
+from db.training_queries import labels_in_project, project_named, standing_labels
 
 
 def own_labels(store: Store, mode: Mode) -> LabelledSet:
@@ -41,6 +43,64 @@ def own_labels(store: Store, mode: Mode) -> LabelledSet:
         for key, (item, rubric) in asked.items()
     )
     return LabelledSet(f"own/{mode}", mode, rows, "your own data")
+
+
+PROJECT = "project:"
+"""How the name of a project as a set begins; behind the project's name may stand /blind, /after or /pooled."""
+KINDS = {
+    Kind.BLIND: "labels given before the verdict was seen",
+    Kind.AFTER: "labels given after the verdict was seen",
+    Kind.POOLED: "labels given before and after the verdict was seen, pooled",
+}
+
+
+def is_project(name: str) -> bool:
+    return name.startswith(PROJECT)
+
+
+def project_labels(store: Store, name: str, by_id: int | None) -> LabelledSet:
+    """What the people of a project say of its items, in the first round, pooled as own_labels does.
+
+    name: "project:NAME", which takes blind labels alone, or with the kind behind it. by_id: who asks, a lead. Raises
+    NotAllowedError, NotFoundError, InvalidInputError for rankings and where there is no label of this kind.
+    """
+    project_name, kind = _project_and_kind(name)
+    said: dict[int, dict[int, Label]] = defaultdict(dict)
+    asked: dict[int, tuple[Item, Rubric]] = {}
+    with store.read() as session:
+        if by_id is None:
+            raise NotAllowedError("Only a lead may measure on a project's labels, and nobody is signed in here.")
+        require_role(session, by_id, Role.LEAD, "measure on a project's labels")
+        project = session.scalar(project_named(project_name))
+        if project is None:
+            raise NotFoundError(f"There is no project {project_name!r}. The page Projects lists them.")
+        if project.mode not in (Mode.DIRECT, Mode.PAIRWISE):
+            raise InvalidInputError(f"The project {project_name} has rankings; a set has scores or pairs.")
+        mode = Mode(project.mode)
+        for label, row in session.execute(labels_in_project(project.id)):
+            opinion = label.score if mode is Mode.DIRECT else label.winner
+            blind = label.verdict_id is None
+            if opinion is None or (kind is not Kind.POOLED and blind != (kind is Kind.BLIND)):
+                continue
+            item = Item(row.item.instruction, tuple(one.text for one in row.item.responses), row.item.reference)
+            asked[row.id] = item, rubric_of(row.rubric_version)
+            said[row.id][label.author_id] = opinion
+    if not asked:
+        raise InvalidInputError(
+            f"The project {project_name} has no {KINDS[kind]}. Label some items, or name another kind: "
+            f"{PROJECT}NAME/blind, /after or /pooled."
+        )
+    rows = tuple(
+        LabelledRow(f"project-{number}", item, rubric, _pooled(list(said[number].values())), "people")
+        for number, (item, rubric) in sorted(asked.items())
+    )
+    return LabelledSet(name, mode, rows, f"your own data; {KINDS[kind]}")
+
+
+def _project_and_kind(name: str) -> tuple[str, Kind]:
+    whole = name.removeprefix(PROJECT)
+    before, _, kind = whole.rpartition("/")
+    return (before, Kind(kind)) if before and kind in KINDS else (whole, Kind.BLIND)
 
 
 def _pooled(labels: Sequence[Label]) -> Label:

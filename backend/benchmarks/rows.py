@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from backend.benchmarks.labelled import BY, LabelledRow, LabelledSet, Labeller, LeftOut, subset
-from backend.benchmarks.own import own_labels
+from backend.benchmarks.own import is_project, own_labels, project_labels
 from backend.benchmarks.row_form import checked_label, mode_of, parsed
 from backend.errors import InvalidInputError, NotFoundError
 from backend.row_files import RawRow, raw_rows
@@ -84,8 +84,12 @@ def sets_in(folder: Path) -> tuple[SetPlace, ...]:
 
 def wanted_set(text: str, *, seed: int = 0) -> WantedSet:
     """ "dev/direct_human_mix", "dev/direct_human_mix:100" for 100 rows of it, "benchmarks/direct_flask@gpt4" for one
-    labeller's labels. Raises InvalidInputError.
+    labeller's labels, "project:NAME" for a project's. Raises InvalidInputError.
     """
+    if is_project(text):
+        whole, _, rows = text.rpartition(":")
+        counted = rows.isdecimal() and is_project(whole)
+        return WantedSet(name=whole if counted else text, size=int(rows) if counted else None, seed=seed)
     name, _, size = text.partition(":")
     name, _, labeller = name.partition("@")
     try:
@@ -99,14 +103,17 @@ def wanted_set(text: str, *, seed: int = 0) -> WantedSet:
         ) from error
 
 
-def open_set(wanted: WantedSet, folder: Path, store: Store) -> LabelledSet:
-    """A set of the data folder, or of the store's own labels ("own/direct", "own/pairwise"), or rows of it.
+def open_set(wanted: WantedSet, folder: Path, store: Store, *, by_id: int | None = None) -> LabelledSet:
+    """A set of the data folder, of the store's own labels ("own/direct", "own/pairwise"), of a project, or rows of it.
 
-    Raises NotFoundError that lists what is there, and as load_set, own_labels and subset.
+    by_id: who asks, needed for a project. Raises NotFoundError that lists what is there, and as load_set, own_labels,
+    project_labels and subset.
     """
     kind, _, name = wanted.name.partition("/")
     if kind == OWN and name in OWN_MODES:
         whole = own_labels(store, Mode(name))
+    elif is_project(wanted.name):
+        whole = project_labels(store, wanted.name, by_id)
     else:
         known = {place.name: place.path for place in sets_in(folder)}
         if wanted.name not in known:

@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Annotated
 
@@ -21,7 +21,16 @@ from backend.benchmarks.rows import wanted_set
 from backend.config import Settings
 from backend.model_views import DIGITS
 from backend.types import Sampling
+from ui.bench_words import forecast_words
 from ui.commands.terminal import progress_bar, told
+
+
+@dataclass(frozen=True)
+class BenchServices:
+    """owner_id: the person at this machine, who asks."""
+
+    bench: Bench
+    owner_id: int
 
 
 class Form(StrEnum):
@@ -40,7 +49,10 @@ JudgeOption = Annotated[
 ]
 SetOption = Annotated[
     list[str],
-    typer.Option("--set", help="A set of the data folder, or rows of it: benchmarks/NAME or dev/NAME:200. Repeatable."),
+    typer.Option(
+        "--set",
+        help="benchmarks/NAME, dev/NAME:200 for 200 rows, own/direct, project:NAME. Repeatable.",
+    ),
 ]
 SeedOption = Annotated[int, typer.Option(help="Of the rows that are drawn where a set is given with a number.")]
 FormOption = Annotated[Form, typer.Option("--as", help="How the tables are printed.")]
@@ -51,15 +63,15 @@ ConsistencyOption = Annotated[
 FeedbackOption = Annotated[bool, typer.Option("--feedback", help="Let the judge write feedback first; slower.")]
 
 
-def commands(open_bench: Callable[[Settings], AbstractContextManager[Bench]]) -> typer.Typer:
+def commands(open_bench: Callable[[Settings], AbstractContextManager[BenchServices]]) -> typer.Typer:
     """list, run and items; the service is opened when one is called, and closed after. context.obj: the settings."""
     app = typer.Typer(add_completion=False, no_args_is_help=True, help="Judges on labelled sets, side by side.")
 
     @app.command(name="list")
     def list_(context: typer.Context) -> None:
         """The sets of the data folder, and those of the paper that are not there."""
-        with told(), open_bench(context.obj) as bench:
-            typer.echo("\n".join(map(_set_line, bench.sets())))
+        with told(), open_bench(context.obj) as services:
+            typer.echo("\n".join(map(_set_line, services.bench.sets())))
 
     @app.command()
     def get(
@@ -72,8 +84,8 @@ def commands(open_bench: Callable[[Settings], AbstractContextManager[Bench]]) ->
         replace: Annotated[bool, typer.Option(help="Replace the set that is there, though it has changed.")] = False,
     ) -> None:
         """Bring a published set into the data folder, from the model hub or from a file."""
-        with told(), open_bench(context.obj) as bench:
-            got = bench.get_set(name, place=from_, replace=replace)
+        with told(), open_bench(context.obj) as services:
+            got = services.bench.get_set(name, place=from_, replace=replace)
         said = [f"Wrote {got.labelled.size:,} rows to {got.path} (digest {got.labelled.digest[:DIGITS]})."]
         said += [text for text in (got.changed, got.odd, *(one.reason for one in got.labelled.left_out)) if text]
         typer.echo("\n".join(said))
@@ -86,18 +98,24 @@ def commands(open_bench: Callable[[Settings], AbstractContextManager[Bench]]) ->
         form: FormOption = Form.TEXT,
         as_json: JsonOption = False,
         consistency: ConsistencyOption = False,
+        repeats: Annotated[int, typer.Option(help="Ask everything so often, by other seeds; needs a temperature.")] = 1,
+        estimate: Annotated[bool, typer.Option("--estimate", help="Only say how long it would take.")] = False,
         feedback: FeedbackOption = False,
         seed: SeedOption = 0,
     ) -> None:
         """Judge, and print the tables. Run it again after Ctrl-C: it goes on where it was."""
-        with told(), open_bench(context.obj) as bench, progress_bar() as report:
+        with told(), open_bench(context.obj) as services, progress_bar() as report:
             spec = BenchSpec(
                 judges=tuple(judges),
                 sets=tuple(wanted_set(text, seed=seed) for text in sets),
                 sampling=_sampling(context.obj, feedback=feedback),
                 consistency=consistency,
+                repeats=repeats,
             )
-            result = bench.run(spec, report, threading.Event())
+            if estimate:
+                typer.echo(forecast_words(services.bench.forecast(spec, by_id=services.owner_id)))
+                return
+            result = services.bench.run(spec, report, threading.Event(), by_id=services.owner_id)
         typer.echo(_printed(result, Form.JSON if as_json else form))
 
     @app.command()
@@ -109,8 +127,9 @@ def commands(open_bench: Callable[[Settings], AbstractContextManager[Bench]]) ->
         seed: SeedOption = 0,
     ) -> None:
         """The tables of every judge that was measured on all of these sets before; nobody is asked."""
-        with told(), open_bench(context.obj) as bench:
-            result = bench.table([wanted_set(text, seed=seed) for text in sets])
+        with told(), open_bench(context.obj) as services:
+            wanted = [wanted_set(text, seed=seed) for text in sets]
+            result = services.bench.table(wanted, by_id=services.owner_id)
         typer.echo(_printed(result, Form.JSON if as_json else form))
 
     @app.command()
@@ -122,9 +141,10 @@ def commands(open_bench: Callable[[Settings], AbstractContextManager[Bench]]) ->
         seed: SeedOption = 0,
     ) -> None:
         """The rows behind a judge's figures on a set, a JSON object a line: the label and what the judge said."""
-        with told(), open_bench(context.obj) as bench, progress_bar() as report:
+        with told(), open_bench(context.obj) as services, progress_bar() as report:
             sampling = _sampling(context.obj, feedback=feedback)
-            read = bench.items(judge, wanted_set(set_, seed=seed), sampling, report, threading.Event())
+            wanted = wanted_set(set_, seed=seed)
+            read = services.bench.items(judge, wanted, sampling, report, threading.Event(), by_id=services.owner_id)
         typer.echo("\n".join(json.dumps(asdict(row)) for row in read))
 
     @app.command()
@@ -137,9 +157,12 @@ def commands(open_bench: Callable[[Settings], AbstractContextManager[Bench]]) ->
         seed: SeedOption = 0,
     ) -> None:
         """How often verdicts change when the order, empty words, a fake verdict, the wording or white space does."""
-        with told(), open_bench(context.obj) as bench, progress_bar() as report:
+        with told(), open_bench(context.obj) as services, progress_bar() as report:
             sampling = _sampling(context.obj, feedback=feedback)
-            found = bench.robustness(judge, wanted_set(set_, seed=seed), sampling, report, threading.Event())
+            wanted = wanted_set(set_, seed=seed)
+            found = services.bench.robustness(
+                judge, wanted, sampling, report, threading.Event(), by_id=services.owner_id
+            )
         lines = [asdict(one) for one in found]
         typer.echo(json.dumps(lines, indent=2) if as_json else "\n".join(map(_robustness_line, found)))
 
