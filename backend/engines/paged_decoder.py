@@ -22,11 +22,12 @@ Logits = NDArray[numpy.float32]
 
 @dataclass(frozen=True)
 class Stretch:
-    """ids that a row reads next, after the `past` positions that its blocks hold."""
+    """ids that a row reads next, after the `past` positions that its blocks hold. logits_of: so many of its last."""
 
     ids: Sequence[int]
     past: int
     blocks: Sequence[int]
+    logits_of: int = 1
 
 
 class PagedDecoder:
@@ -70,7 +71,7 @@ class PagedDecoder:
             self._request.set_tensor(port, openvino.Tensor(zeros, shared_memory=True))
 
     def forward(self, stretches: Sequence[Stretch], cancel: threading.Event) -> Logits:
-        """Logits (rows, vocabulary) after the last token of each; their keys and values are in their blocks then.
+        """Logits (wanted, vocabulary) after each stretch's last tokens; all keys and values are in their blocks then.
 
         Raises CancelledError in the middle, EngineError if OpenVINO fails.
         """
@@ -101,7 +102,9 @@ def _inputs(stretches: Sequence[Stretch]) -> dict[str, NDArray[Any]]:
     return {
         "input_ids": numpy.concatenate([stretch.ids for stretch in stretches]).astype(numpy.int64),
         "position_ids": numpy.concatenate(positions).astype(numpy.int64),
-        "last": (begins[1:] - 1).astype(numpy.int64),
+        "last": numpy.concatenate(
+            [numpy.arange(end - stretch.logits_of, end) for stretch, end in zip(stretches, begins[1:], strict=True)]
+        ).astype(numpy.int64),
         "past_lens": numpy.array([stretch.past for stretch in stretches], dtype=numpy.int32),
         "subsequence_begins": begins.astype(numpy.int32),
         "block_indices": numpy.concatenate(used).astype(numpy.int32),

@@ -68,7 +68,10 @@ def readings(engine: Any, prompts: list[Prompt], sampling: Sampling) -> list[Rea
 
 
 def make_it_write(engine: OpenVinoEngine, monkeypatch: pytest.MonkeyPatch, text: str, *then: int) -> None:
-    """Fault injection: the next tokens of every feedback are those of `text`, then whatever the model says."""
+    """Fault injection: the next tokens of every feedback are those of `text`, then whatever the model says.
+
+    Without drafts, so that each pass picks one of them."""
+    monkeypatch.setattr("backend.engines.openvino.DRAFT_TOKENS", 0)
     script = iter([*engine._tokenizer.encode_continuation(text), *then])
     forward = engine._forward
 
@@ -180,6 +183,35 @@ def test_a_batch_says_what_each_prompt_says_alone(engine: OpenVinoEngine) -> Non
         (alone,) = readings(engine, [prompt], SHORT)
         assert together.raw_text == alone.raw_text
         assert together.probabilities == pytest.approx(alone.probabilities, abs=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 3, 6])
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_drafts_change_nothing_but_the_number_of_passes(
+    engine: OpenVinoEngine, monkeypatch: pytest.MonkeyPatch, count: int, temperature: float
+) -> None:
+    """Every token is the model's own pick, at the same draws; the tiny model repeats itself, so drafts are right."""
+    sampling = Sampling(temperature=temperature, max_new_tokens=40)
+    passes: list[int] = []
+    forward = engine._forward
+    monkeypatch.setattr(engine, "_forward", lambda stretches, cancel: passes.append(1) or forward(stretches, cancel))
+    drafted = readings(engine, many_prompts(count), sampling)
+    with_drafts = len(passes)
+    engine.forget()
+    passes.clear()
+    monkeypatch.setattr("backend.engines.openvino.DRAFT_TOKENS", 0)
+    plain = readings(engine, many_prompts(count), sampling)
+    assert [one.raw_text for one in drafted] == [one.raw_text for one in plain]
+    assert [one.new_tokens for one in drafted] == [one.new_tokens for one in plain]
+    for ours, theirs in zip(drafted, plain, strict=True):
+        assert ours.probabilities == pytest.approx(theirs.probabilities, abs=1e-4)
+    if temperature == 0:
+        assert with_drafts < len(passes)
+
+
+def test_a_draft_never_goes_beyond_the_limit(engine: OpenVinoEngine) -> None:
+    for limit in (1, 2, 3, 9):
+        assert all(one.new_tokens <= limit for one in readings(engine, many_prompts(3), Sampling(max_new_tokens=limit)))
 
 
 def test_rows_wait_while_the_cache_is_full(engine: OpenVinoEngine, monkeypatch: pytest.MonkeyPatch) -> None:
