@@ -175,6 +175,7 @@ def wire(settings: Settings, store: "Store") -> "Services":
     from backend.project_export import ProjectExport
     from backend.project_import import ProjectImport
     from backend.projects import Projects
+    from backend.recalibrating import Recalibrating
     from backend.registering import Registering
     from backend.registry import Registry
     from backend.rubrics import RubricLibrary
@@ -207,13 +208,15 @@ def wire(settings: Settings, store: "Store") -> "Services":
         registry, serving, home, admins("mix experts"), device=settings.device, dtype=settings.torch_dtype
     )
     lab = AlphaLab(registry, jobs, sweeps, bench, activating.start, home=home, data_folder=settings.sets_folder)
+    comparing = Comparing(store)
     return Services(
         serving=serving,
         judging=Judging(store, serving),
         library=library,
         labels=Labels(store),
         history=History(store),
-        comparing=Comparing(store),
+        comparing=comparing,
+        recalibrating=Recalibrating(store, comparing),
         registry=registry,
         registering=Registering(registry, admins("register models")),
         activating=activating,

@@ -83,7 +83,7 @@ def figures(of: Compared) -> dict[str, Any]:
         found["reliability"] = reliability(chosen.confidence[sure], chosen.error[sure] == 0, labels.question[sure])
     if direct:
         found["scores"] = compare_scores(chosen.model, labels.value, labels.question)
-        found["recalibration"] = recalibration(chosen.expected, labels.value.astype(float), labels.question)
+        found["recalibration"] = recalibration(chosen.expected, labels.value.astype(float), labels.item)
         lean = (chosen.model - labels.value).astype(float)
     else:
         found["winners"] = compare_winners(chosen.model, labels.value, labels.question)

@@ -15,6 +15,7 @@ from backend.agreement.powered import PoweredMean
 from backend.agreement.slices import Slice
 from backend.agreement.sources import Sources
 from backend.agreement_rows import Kind, Selection
+from backend.recalibration import InForce
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ class RankingAgreement:
 class Report:
     """All figures of a selection; those of another mode are None. kind: the one that was compared.
 
-    alternative_names: of the people that the alternative annotator test numbers.
+    alternative_names: of the people that the alternative annotator test numbers. recalibrated: what is switched on in
+    the project, if one was chosen; all figures are of the verdicts as they are.
     """
 
     selection: Selection
@@ -116,6 +118,7 @@ class Report:
     anchoring: Anchoring | None = None
     reliability: Reliability | None = None
     recalibration: Recalibration | None = None
+    recalibrated: InForce | None = None
     slices: tuple[Slice, ...] = ()
     verbosity: Stat | None = None
     months: tuple[Named, ...] = ()

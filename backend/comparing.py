@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy
@@ -17,6 +17,7 @@ from backend.agreement_report import Counts, RankingAgreement, Report
 from backend.agreement_rows import NONE, Kind, Rows, Selection, check_days, orders_of
 from backend.agreement_sources import SourceSum, compare_sources
 from backend.errors import NotFoundError
+from backend.recalibration import in_force
 from backend.results import ranking_of
 from backend.types import Mode
 from db import agreement_queries as queries
@@ -98,10 +99,12 @@ class Comparing:
             if selection.mode is Mode.RANKING:
                 return _ranking_report(session, selection, models, rubrics, people)
             loaded = self._loaded(session, selection.mode)
-            key = (selection, tuple(models), tuple(rubrics.items()), tuple(people.items()))
+            project = selection.project_id
+            switched = None if project is None else in_force(session, project)
+            key = (selection, switched, tuple(models), tuple(rubrics.items()), tuple(people.items()))
             report = loaded.reports.get(key)
             if report is None:
-                report = _compared(session, loaded, selection, models, rubrics, people)
+                report = replace(_compared(session, loaded, selection, models, rubrics, people), recalibrated=switched)
                 while len(loaded.reports) >= MOST_REPORTS:
                     loaded.reports.pop(next(iter(loaded.reports)), None)
                 loaded.reports[key] = report

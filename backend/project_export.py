@@ -12,12 +12,14 @@ from backend.accounts import Role, require_role
 from backend.batch_job import item_of
 from backend.errors import InvalidInputError
 from backend.projects import RUSHED_SECONDS, project_row
+from backend.recalibration import score_of
 from backend.rubrics import rubric_of
 from backend.table_files import guarded_cell
 from backend.training_rows import TrainingRow, published, score_target, winner_target
 from backend.types import SCORES, Item, Mode
 from db import models as rows
 from db import project_queries as queries
+from db import recalibration_queries
 from db.adjudication_queries import chain_of, with_authors
 from db.session import Store
 
@@ -29,10 +31,13 @@ LONG_FIELDS = (
     "project", "position", "external_id", "mode", "kind", "instruction", "responses", "reference", "criterion",
     *(f"level_{score}" for score in SCORES), "sources", "imported_labels", "extra", "score", "winner", "ranking",
     "annotator", "blind", "seen_verdict", "shown_order", "round", "seconds", "rushed", "agrees", "note", "label_id",
-    "supersedes", "stands", "verdict_id", "status", "expected_score", "confidence", "p_a", "order_sensitive",
-    "feedback", "judge", "judge_digest", "model_digest", "format_digest", "engine", "rubric_version_id", "at",
+    "supersedes", "stands", "verdict_id", "status", "expected_score", "recalibrated_score", "confidence", "p_a",
+    "order_sensitive", "feedback", "judge", "judge_digest", "model_digest", "format_digest", "engine",
+    "rubric_version_id", "at",
 )  # fmt: skip
-"""Of the long form. kind: item (as imported), blind, agree, override, withdrawn (labels), adjudication, or verdict."""
+"""Of the long form. kind: item (as imported), blind, agree, override, withdrawn (labels), adjudication, or verdict.
+
+recalibrated_score: where the project's is switched on, by a curve that no label of the item was fitted to."""
 Row = dict[str, Any]
 
 
@@ -96,6 +101,7 @@ def _items(session: Session, project_id: int) -> Iterator[rows.ProjectItem]:
 
 
 def _long(session: Session, project: rows.Project) -> Iterator[Row]:
+    recalibration = recalibration_queries.last(session, project.id)
     for row in _items(session, project.id):
         item, rubric = item_of(row), rubric_of(row.rubric_version)
         shared: Row = {
@@ -119,7 +125,10 @@ def _long(session: Session, project: rows.Project) -> Iterator[Row]:
             stands = decision is decisions[-1][0]
             yield _filled({**shared, **_decision_fields(decision, author, stands)})
         for verdict in queries.verdicts_of_item(session, row.item_id, row.rubric_version_id):
-            yield _filled({**shared, **_verdict_fields(verdict)})
+            right = score_of(recalibration, verdict)
+            yield _filled(
+                {**shared, **_verdict_fields(verdict), "recalibrated_score": None if right is None else right.score}
+            )
 
 
 def _filled(fields: Row) -> Row:

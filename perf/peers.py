@@ -26,7 +26,7 @@ from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from backend.agreement.calibration import FOLDS
+from backend.agreement.calibration import FOLDS, fold_of
 from backend.agreement_report import Report
 from backend.agreement_rows import Selection
 from backend.comparing import Comparing
@@ -114,7 +114,7 @@ def _compare(table: Table, mode: Mode, report: Report, labels: Any, rows: Any, l
         length = numpy.log2([max(1, lengths[rows[n]["item_id"], 0]) for n in item])
         lean = model - person
         _scores(table, report, model, person, item)
-        _recalibrated(table, report, expected, person, item)
+        _recalibrated(table, report, expected, person, item, rows)
     else:
         winner = {"A": 0, "B": 1, "tie": 2}
         gets = numpy.array([1.0, 0.0, 0.5])
@@ -176,9 +176,8 @@ def _drawn(table: Table, name: str, stat: Any, figure: Any, model: Any, person: 
     table.interval(f"{name}, BCa", "scipy bootstrap", stat, found.low, found.high, NEAR)
 
 
-def _recalibrated(table: Table, report: Report, expected: Any, person: Any, item: Any) -> None:
-    unique, index = numpy.unique(item, return_inverse=True)
-    fold = numpy.random.default_rng(0).permutation(len(unique))[index] % FOLDS
+def _recalibrated(table: Table, report: Report, expected: Any, person: Any, item: Any, rows: Any) -> None:
+    fold = fold_of(numpy.array([rows[n]["item_id"] for n in item]))
     held_out = numpy.empty(len(expected))
     for number in range(FOLDS):
         inside = fold == number

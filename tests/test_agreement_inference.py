@@ -9,7 +9,7 @@ from statsmodels.stats.multitest import multipletests
 
 from backend.agreement import clustered
 from backend.agreement.alternative import alternative_test, benjamini_yekutieli
-from backend.agreement.calibration import isotonic, recalibration, reliability
+from backend.agreement.calibration import FOLDS, fold_of, isotonic, recalibrated, recalibration, reliability
 from backend.agreement.ceiling import everybody
 from backend.agreement.people import people
 from backend.agreement.powered import Verdicts, powered_mean
@@ -179,9 +179,12 @@ def test_recalibration_is_isotonic_and_scored_on_rows_that_it_was_not_fitted_on(
     ours = recalibration(f, y, numpy.arange(400))
     assert ours.after.value < ours.before.value
     assert ours.gain.low > 0
-    assert numpy.interp(f, *map(numpy.array, zip(*ours.mapping, strict=True))) == pytest.approx(
-        IsotonicRegression().fit(f, y).predict(f)
-    )
+    fold = fold_of(numpy.arange(400))
+    assert numpy.bincount(fold).min() > 60
+    for number in range(FOLDS):
+        rest, inside = fold != number, numpy.flatnonzero(fold == number)
+        fitted = IsotonicRegression(out_of_bounds="clip").fit(f[rest], y[rest]).predict(f[inside])
+        assert [recalibrated(float(f[item]), int(item), ours.curves) for item in inside] == pytest.approx(list(fitted))
     useless = recalibration(f, rng.permutation(y), numpy.arange(400))  # in-sample it would seem to help
     assert useless.after.value > numpy.abs(rng.permutation(y) - y.mean()).mean() - 0.05
     assert "at least 50" in recalibration(f[:20], y[:20], numpy.arange(20)).missing

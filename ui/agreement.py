@@ -1,6 +1,7 @@
 """The agreement page: how far people and a model agree, how sure that is, and what people reach among themselves."""
 
 import tempfile
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from backend.agreement_report import Report
 from backend.agreement_rows import Kind, Selection
 from backend.comparing import Comparing
 from backend.errors import InvalidInputError
+from backend.recalibrating import Recalibrating
 from backend.types import Mode
 from ui.agreement_export import csv_zip, figures, html_report, table_html
 from ui.agreement_tables import Table, counts_words, selection_words, tables
@@ -55,9 +57,9 @@ PLOT_NAMES = {
 }
 
 
-def build(comparing: Comparing) -> None:
-    """Lay out the page inside the route that is open."""
-    _AgreementPage(comparing).wire()
+def build(comparing: Comparing, recalibrating: Recalibrating, who: Callable[[], int]) -> None:
+    """Lay out the page inside the route that is open. who: for whom it works at this moment."""
+    _AgreementPage(comparing, recalibrating, who).wire()
 
 
 class _Section:
@@ -95,8 +97,10 @@ class _Section:
 class _AgreementPage:
     """The components, and the handlers that gather from them, call one service, and render."""
 
-    def __init__(self, comparing: Comparing) -> None:
+    def __init__(self, comparing: Comparing, recalibrating: Recalibrating, who: Callable[[], int]) -> None:
         self._comparing = comparing
+        self._recalibrating = recalibrating
+        self._who = who
         with gr.Row(elem_classes="assay-filters"):
             self._mode = gr.Dropdown(MODES, value="direct", label="Mode", min_width=110)
             self._model = gr.Dropdown([("Most labelled", "")], value="", label="Model", min_width=140)
@@ -115,11 +119,17 @@ class _AgreementPage:
         with gr.Row(elem_classes="assay-tools"):
             self._make_report = gr.Button("Make a report", size="sm", min_width=120, scale=0)
             self._make_tables = gr.Button("Make CSV tables", size="sm", min_width=120, scale=0)
+            self._switch_on = gr.Button(
+                "Switch the recalibrated score on", size="sm", min_width=220, scale=0, visible=False
+            )
+            self._switch_off = gr.Button(
+                "Switch the recalibrated score off", size="sm", min_width=220, scale=0, visible=False
+            )
         self._file = gr.File(label="To hand over", visible=False)
 
     def wire(self) -> None:
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        found: list[Component] = [self._summary]
+        found: list[Component] = [self._summary, self._switch_on, self._switch_off]
         below: list[Component] = []
         for section in self._sections:
             found += section.components
@@ -140,6 +150,9 @@ class _AgreementPage:
             ),
         ):  # fmt: skip
             compared.success(self._draw, self._filters, below, **quiet)
+        for button, switch in ((self._switch_on, self._recalibrate), (self._switch_off, self._leave_as_it_is)):
+            switched = button.click(switch, [self._project], [], api_visibility="private")
+            switched.success(self._compare, self._filters, found, **quiet)
         self._make_report.click(self._report, self._filters, [self._file], api_visibility="private")
         self._make_tables.click(self._tables, self._filters, [self._file], api_visibility="private")
 
@@ -158,7 +171,12 @@ class _AgreementPage:
     @shown
     def _compare(self, *filters: Any) -> Update:
         report = self._comparing.report(_selection(filters))
-        update: Update = {self._summary: _summary(report)}
+        can = report.selection.project_id is not None and report.selection.mode is Mode.DIRECT
+        update: Update = {
+            self._summary: _summary(report),
+            self._switch_on: gr.update(visible=can and report.recalibrated is None),
+            self._switch_off: gr.update(visible=can and report.recalibrated is not None),
+        }
         made = {table.key: table for table in tables(report)} if report.counts.compared else {}
         for section in self._sections:
             update |= section.show(made.get(section.key))
@@ -172,6 +190,14 @@ class _AgreementPage:
         for section in self._sections[1:]:
             update |= section.draw(report)
         return update
+
+    @shown
+    def _recalibrate(self, project: str) -> None:
+        self._recalibrating.switch_on(int(project), self._who())
+
+    @shown
+    def _leave_as_it_is(self, project: str) -> None:
+        self._recalibrating.switch_off(int(project), self._who())
 
     @shown
     def _report(self, *filters: Any) -> Update:

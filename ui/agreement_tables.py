@@ -82,6 +82,13 @@ def counts_words(report: Report) -> str:
         words += f" {counts.unjudged:,} have no readable verdict of this model beside them and are left out."
     if counts.outside:
         words += f" {counts.outside:,} lie outside of the scale and are left out."
+    if report.recalibrated:
+        on = report.recalibrated
+        words += (
+            f" The recalibrated score of {on.model} is switched on in this project: since {on.since:%Y-%m-%d %H:%M} "
+        )
+        words += f"UTC, by {on.by}, from {on.labels:,} {on.kind} labels of {on.items:,} items. The figures here are of "
+        words += "the verdicts as they are."
     if counts.between:
         words += f" {counts.between:,} imported ones lie between two scores, as means do, and are left out."
     return words

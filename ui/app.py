@@ -59,7 +59,7 @@ PLACES = (
           "What was said of what: every verdict, and what people said of it.",
           lambda services: history.build(services.history, services.labels, services.who)),
     Place("Agreement", "agreement", Role.LEAD, "How far people and the model agree, and how sure that is.",
-          lambda services: agreement.build(services.comparing)),
+          lambda services: agreement.build(services.comparing, services.recalibrating, services.who)),
     Place("Experts", "experts", Role.ADMIN, "The two halves of a judge: one trained on scores, one on pairs.",
           lambda services: experts.build(services.jobs, services.registry, services.home, services.who)),
     Place("Models", "models", Role.ADMIN,

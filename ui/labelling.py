@@ -9,7 +9,7 @@ from gradio.components import Component
 from backend.errors import SHOWN, InvalidInputError
 from backend.labelling import Given, Task
 from backend.projects import ProjectState, ProjectView
-from ui.labelling_render import board, nothing_left, recent_list, reveal
+from ui.labelling_render import Seen, board, nothing_left, recent_list, reveal
 from ui.services import Services
 from ui.shell import shown, tell
 
@@ -162,7 +162,7 @@ class _LabellingPage:
                     int(event.item), self._who(), str(event.click), str(event.choice), str(event.note),
                     seconds=float(event.seconds),
                 )  # fmt: skip
-                return {**self._next(project_id), self.reveal: self._reveal(given)}
+                return {**self._next(project_id), self.reveal: self._reveal(project_id, given)}
             case "skip":
                 self._labelling.skip(int(event.item), self._who())
                 return self._next(project_id)
@@ -199,14 +199,18 @@ class _LabellingPage:
         return {self.board: self._board(view, task), self.reveal: "", self.recent: self._recent(project_id)}
 
     def _board(self, view: ProjectView, task: Task) -> str:
-        seen = None if task.verdict_id is None else self._services.history.open(task.verdict_id, self._who())
         done = self._labelling.done(view.id, self._who())
-        return board(view, task, seen, done)
+        return board(view, task, self._seen(view.id, task.verdict_id), done)
 
-    def _reveal(self, given: Given) -> str:
-        return reveal(
-            given, None if given.verdict_id is None else self._services.history.open(given.verdict_id, self._who())
-        )
+    def _reveal(self, project_id: int, given: Given) -> str:
+        return reveal(given, self._seen(project_id, given.verdict_id))
+
+    def _seen(self, project_id: int, verdict_id: int | None) -> Seen | None:
+        if verdict_id is None:
+            return None
+        who = self._who()
+        verdict = self._services.history.open(verdict_id, who)
+        return Seen(verdict, self._services.recalibrating.score(project_id, verdict_id, who))
 
     def _recent(self, project_id: int) -> str:
         return recent_list(self._labelling.recent(project_id, self._who()))

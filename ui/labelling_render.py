@@ -2,10 +2,12 @@
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from backend.history import VerdictDetail
 from backend.labelling import Given, Recent, Task
 from backend.projects import ProjectView
+from backend.recalibration import RecalibratedScore
 from backend.types import SCORES, Mode, letter
 from ui.markdown import safe_html
 from ui.render import feedback_block, verdict_card
@@ -18,7 +20,15 @@ KEY_HELP = (
 )  # fmt: skip
 
 
-def board(view: ProjectView, task: Task, seen: VerdictDetail | None, done: int) -> str:
+@dataclass(frozen=True)
+class Seen:
+    """A verdict that this person may see, and what the project makes of its score, where that is switched on."""
+
+    verdict: VerdictDetail
+    recalibrated: RecalibratedScore | None
+
+
+def board(view: ProjectView, task: Task, seen: Seen | None, done: int) -> str:
     """The item and its buttons on the left, rubric and guidelines on the right. done: this person's labels so far."""
     click = secrets.token_hex(16)
     pending = "change it, or submit it as it is" if task.reopened else f"{done:,} done by you"
@@ -52,7 +62,7 @@ def nothing_left(view: ProjectView | None) -> str:
     )
 
 
-def reveal(given: Given, verdict: VerdictDetail | None) -> str:
+def reveal(given: Given, seen: Seen | None) -> str:
     """What was just decided, and in a blind project what the judge had said: the score first, then the feedback."""
     rushed = ' <span class="assay-badge assay-badge-warn">rushed</span>' if given.rushed else ""
     settled = (
@@ -61,12 +71,10 @@ def reveal(given: Given, verdict: VerdictDetail | None) -> str:
         else ""
     )
     said = f'<p role="status">Your last label: <strong>{escape(given.words)}</strong> ({given.kind}){rushed}</p>'
-    if verdict is None:
+    if seen is None:
         return f'<section class="assay-reveal" aria-label="Your last label">{said}{settled}</section>'
     hint = '<p class="assay-muted">Press U to go back: what you say from now on is an override.</p>'
-    return (
-        f'<section class="assay-reveal" aria-label="Your last label">{said}{settled}{_verdict(verdict)}{hint}</section>'
-    )
+    return f'<section class="assay-reveal" aria-label="Your last label">{said}{settled}{_verdict(seen)}{hint}</section>'
 
 
 def recent_list(recent: Sequence[Recent]) -> str:
@@ -81,8 +89,17 @@ def recent_list(recent: Sequence[Recent]) -> str:
     return f'<ul class="assay-cards" aria-label="Your last decisions">{rows}</ul>'
 
 
-def _verdict(detail: VerdictDetail) -> str:
-    return verdict_card(detail) + feedback_block(detail)
+def _verdict(seen: Seen) -> str:
+    return verdict_card(seen.verdict) + _recalibrated(seen.recalibrated) + feedback_block(seen.verdict)
+
+
+def _recalibrated(found: RecalibratedScore | None) -> str:
+    if found is None:
+        return ""
+    return (
+        f'<p class="assay-note">Recalibrated score <strong>{found.score:.2f}</strong>: the expected score, set right '
+        f"by {found.labels:,} labels of this project, those of this item left out.</p>"
+    )
 
 
 def _responses(task: Task) -> str:

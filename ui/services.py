@@ -19,6 +19,7 @@ from backend.labels import Labels
 from backend.project_export import ProjectExport
 from backend.project_import import ProjectImport
 from backend.projects import Projects
+from backend.recalibrating import Recalibrating
 from backend.registering import Registering
 from backend.registry import Registry
 from backend.rubrics import RubricLibrary
@@ -40,6 +41,7 @@ class Services:
     labels: Labels
     history: History
     comparing: Comparing
+    recalibrating: Recalibrating
     registry: Registry
     registering: Registering
     activating: Activating

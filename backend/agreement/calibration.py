@@ -1,5 +1,6 @@
 """Does the judge know how sure it may be, and can its score be set right? Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy
@@ -12,6 +13,8 @@ BINS = 10
 FOLDS = 5
 FEWEST_ITEMS = 50
 """Labelled items that a recalibration needs: each fold then fits on at least 40."""
+Curve = tuple[tuple[float, float], ...]
+"""(expected score, recalibrated score) at the steps, by rising expected score; straight lines between, flat beyond."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +37,16 @@ class Reliability:
 
 @dataclass(frozen=True)
 class Recalibration:
-    """before, after: mean absolute error of the expected score, on labels that the mapping was not fitted on.
+    """before, after: mean absolute error of the expected score, on labels that the curve was not fitted on.
 
-    gain: before less after, paired. mapping: (expected score, recalibrated score) at the steps of the curve fitted on
-    all labels, for new verdicts. Empty, with missing, where labels are too few.
+    gain: before less after, paired. curves: for each fold of items the one that was fitted on the other folds. Empty,
+    with missing, where labels are too few.
     """
 
     before: Stat
     after: Stat
     gain: Stat
-    mapping: tuple[tuple[float, float], ...]
+    curves: tuple[Curve, ...]
     missing: str = ""
 
 
@@ -77,28 +80,42 @@ def recalibration(expected: Floats, person: Floats, items: Integers) -> Recalibr
     """Isotonic regression of people's scores on the judge's expected score, cross-fitted over five folds of whole
     items.
 
-    (labels,) each, 1..5. Source of the fit: R. E. Barlow et al., "Statistical Inference under Order Restrictions"
-    (1972).
+    (labels,) each, 1..5; items: whole numbers from 0. Source of the fit: R. E. Barlow et al., "Statistical Inference
+    under Order Restrictions" (1972).
     """
-    unique, index = numpy.unique(items, return_inverse=True)
-    if len(unique) < FEWEST_ITEMS:
-        few = f"A recalibration needs at least {FEWEST_ITEMS} labelled items; there are {len(unique)}."
-        none = Stat(None, None, None, len(expected), len(unique), few)
+    count = len(numpy.unique(items))
+    fold = fold_of(items)
+    if count < FEWEST_ITEMS or len(numpy.unique(fold)) < FOLDS:
+        few = f"A recalibration needs at least {FEWEST_ITEMS} labelled items; there are {count}."
+        none = Stat(None, None, None, len(expected), count, few)
         return Recalibration(none, none, none, (), few)
-    fold = numpy.random.default_rng(0).permutation(len(unique))[index] % FOLDS
     held_out = numpy.empty(len(expected))
+    curves = []
     for number in range(FOLDS):
         inside = fold == number
         x, y = isotonic(expected[~inside], person[~inside])
         held_out[inside] = numpy.interp(expected[inside], x, y)
+        curves.append(_steps(x, y))
     before, after = numpy.abs(expected - person), numpy.abs(held_out - person)
-    x, y = isotonic(expected, person)
     return Recalibration(
         before=clustered.mean(before, items),
         after=clustered.mean(after, items),
         gain=clustered.mean(before - after, items),
-        mapping=_steps(x, y),
+        curves=tuple(curves),
     )
+
+
+def recalibrated(expected: float, item: int, curves: Sequence[Curve]) -> float:
+    """The score that the curve gives which was fitted without this item."""
+    curve = curves[int(fold_of(numpy.array([item]))[0])]
+    return float(numpy.interp(expected, [x for x, _ in curve], [y for _, y in curve]))
+
+
+def fold_of(items: Integers) -> Integers:
+    """0..FOLDS-1, by the item's number alone, scrambled: neighbours may belong together, as one system's responses."""
+    scrambled = items.astype(numpy.uint64) * numpy.uint64(0x9E3779B97F4A7C15)
+    folds: Integers = ((scrambled >> numpy.uint64(40)) % numpy.uint64(FOLDS)).astype(numpy.int64)
+    return folds
 
 
 def isotonic(x: Floats, y: Floats) -> tuple[Floats, Floats]:
@@ -112,7 +129,7 @@ def isotonic(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     return values, fitted
 
 
-def _steps(x: Floats, y: Floats) -> tuple[tuple[float, float], ...]:
+def _steps(x: Floats, y: Floats) -> Curve:
     """The ends of each level; what lies between two is on the line that joins them."""
     change = numpy.flatnonzero(numpy.diff(y) != 0)
     kept = numpy.unique(numpy.concatenate([[0], change, change + 1, [len(x) - 1]]))

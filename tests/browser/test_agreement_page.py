@@ -8,9 +8,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from backend.comparing import Comparing
+from backend.recalibrating import Recalibrating
 from db.session import Store
 from tests.browser.conftest import Serve
 from tests.test_comparing import Panel
+from tests.test_recalibrating import filled
 from ui import agreement
 from ui.shell import header
 
@@ -29,7 +31,8 @@ def url(panel: Panel, serve: Serve) -> Iterator[str]:
         header("The first page.")
     with demo.route("Agreement", "agreement"):
         header("How far people and the model agree.")
-        agreement.build(Comparing(panel.store))
+        comparing = Comparing(panel.store)
+        agreement.build(comparing, Recalibrating(panel.store, comparing), lambda: panel.people[0])
     with serve(demo) as url:
         yield f"{url}/agreement"
 
@@ -97,6 +100,19 @@ def test_the_report_is_one_file_that_draws_itself(page: Page, url: str, panel: P
     page.goto(f"file://{path}")
     expect(page.get_by_role("heading", name="Methods")).to_be_visible()
     expect(page.locator(".js-plotly-plot").first).to_contain_text("n = 120")
+
+
+def test_a_lead_switches_the_recalibrated_score_of_a_project_on_and_off(page: Page, url: str, panel: Panel) -> None:
+    filled(panel)
+    page.goto(url)
+    expect(page.get_by_text("80 labels compared")).to_be_visible()
+    expect(page.get_by_role("button", name="Switch the recalibrated score on")).to_be_hidden()
+    choose(page, "Project", "Kettles")
+    expect(page.get_by_role("heading", name="Who wrote the better responses?")).to_be_visible()
+    page.get_by_role("button", name="Switch the recalibrated score on").click()
+    expect(page.get_by_text("is switched on in this project")).to_be_visible()
+    page.get_by_role("button", name="Switch the recalibrated score off").click()
+    expect(page.get_by_text("is switched on in this project")).to_be_hidden()
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])

@@ -16,6 +16,7 @@ from backend.errors import InvalidInputError
 from backend.project_export import FORMS
 from backend.project_rows import guess_mapping, with_columns
 from backend.projects import ItemOrder, ProjectDraft
+from backend.rubrics import RubricLibrary, RubricView
 from backend.types import Mode
 from ui.commands.terminal import progress_bar, told
 from ui.services import Services
@@ -52,7 +53,7 @@ def _making(app: typer.Typer, open_services: Open) -> None:
         with told(), open_services(context.obj) as services:
             if mode not in MODES or order not in list(ItemOrder):
                 raise InvalidInputError(f"--mode {mode} --order {order}: known are {', '.join(MODES)}; given, random.")
-            ids = tuple(_rubric_id(services, one) for one in rubric or ())
+            ids = tuple(rubric_named(services.library, one).version_id for one in rubric or ())
             text = guidelines.read_text(encoding="utf-8") if guidelines else ""
             draft = ProjectDraft(
                 name, MODES[mode], ids, text, blind=blind, people_per_item=people, item_order=ItemOrder(order),
@@ -107,6 +108,21 @@ def _making(app: typer.Typer, open_services: Open) -> None:
             lines += [f"item {number:,}: {reason}" for number, reason in services.batches.failures(view.id)]
             _say(as_json, asdict(result), "\n".join(lines))
 
+    @app.command()
+    def recalibrate(
+        context: typer.Context,
+        name: Name,
+        on: Annotated[bool, typer.Option("--on/--off", help="Switch the recalibrated score on, or off.")] = True,
+    ) -> None:
+        """Set the judge's scores right by the project's labels, wherever the project shows or exports them."""
+        with told(), open_services(context.obj) as services:
+            view = services.projects.named(name)
+            if on:
+                services.recalibrating.switch_on(view.id, services.owner_id)
+            else:
+                services.recalibrating.switch_off(view.id, services.owner_id)
+        typer.echo(f"The recalibrated score of “{view.name}” is switched {'on' if on else 'off'}.")
+
 
 def _looking(app: typer.Typer, open_services: Open) -> None:
     @app.command()
@@ -142,12 +158,13 @@ def _looking(app: typer.Typer, open_services: Open) -> None:
             _say(as_json, said, "\n".join(lines) or "There is no project yet. Make one: launch.py project create NAME.")
 
 
-def _rubric_id(services: Services, name: str) -> int:
-    found = [one for one in services.library.search(name) if one.name.lower() == name.lower()]
+def rubric_named(library: RubricLibrary, name: str) -> RubricView:
+    """The library's rubric of this name, whatever its case. Raises InvalidInputError."""
+    found = [one for one in library.search(name) if one.name.lower() == name.lower()]
     if not found:
-        names = ", ".join(one.name for one in services.library.search())
+        names = ", ".join(one.name for one in library.search())
         raise InvalidInputError(f"There is no rubric {name!r} in the library. It has: {names}.")
-    return found[0].version_id
+    return found[0]
 
 
 def _say(as_json: bool, result: Any, words: str) -> None:
