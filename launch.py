@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,6 +58,7 @@ def main(
     host: Annotated[str | None, _option("host")] = None,
     port: Annotated[int | None, _option("port")] = None,
     auth: Annotated[bool | None, _option("auth", "--auth/--no-auth")] = None,
+    mcp: Annotated[bool | None, _option("mcp", "--mcp/--no-mcp")] = None,
     database_url: Annotated[str | None, _option("database_url")] = None,
     data_folder: Annotated[Path | None, _option("data_folder")] = None,
     model: Annotated[str | None, _option("model")] = None,
@@ -108,6 +110,8 @@ def serve(settings: Settings) -> None:
     from ui.app import build, front_door, look
 
     demo = build(services, accounts=settings.auth)
+    if settings.mcp and find_spec("mcp") is None:
+        raise SettingsError("--mcp needs the package mcp. Add it: `pip install -r requirements-mcp.txt`.")
     guarded = front_door(services, settings.port) if settings.auth else {}
     try:
         _, url, _ = demo.launch(
@@ -116,6 +120,7 @@ def serve(settings: Settings) -> None:
             inbrowser=_opens_browser(settings),
             prevent_thread_lock=True,
             quiet=True,
+            mcp_server=settings.mcp,
             **look(),
             **guarded,
         )

@@ -24,6 +24,7 @@ class Settings(BaseSettings):
     auth: bool = Field(
         False, description="People sign in by name and password. Off: everybody at this machine is its owner."
     )
+    mcp: bool = Field(False, description="Offer the endpoints as MCP tools, at /gradio_api/mcp/.")
     database_url: str | None = Field(
         None, description="SQLAlchemy URL of the database. Unset: the SQLite file assay.db in the home folder."
     )

@@ -35,7 +35,17 @@ class SignIns:
         self._tries = _Tries(clock)
 
     def sign_in(self, name: str, password: str) -> str:
-        """The secret of a new session, for DAYS days.
+        """The secret of a new session, for DAYS days. Raises what checked raises."""
+        person = self.checked(name, password)
+        token = secrets.token_urlsafe(32)
+        with self._store.write() as session:
+            session.execute(delete(SignIn).where(SignIn.expires_at <= now()))
+            expires_at = now() + timedelta(days=DAYS)
+            session.add(SignIn(token_digest=_digest(token), user_id=person.id, expires_at=expires_at))
+        return token
+
+    def checked(self, name: str, password: str) -> Person:
+        """Whose name and password these are, without a session.
 
         Raises NotAllowedError, in the same words whatever was wrong, and SlowDownError while the name waits.
         """
@@ -44,12 +54,7 @@ class SignIns:
         if person is None:
             raise NotAllowedError("This name and this password don't belong together. An admin can set a new password.")
         self._tries.succeeded(name)
-        token = secrets.token_urlsafe(32)
-        with self._store.write() as session:
-            session.execute(delete(SignIn).where(SignIn.expires_at <= now()))
-            expires_at = now() + timedelta(days=DAYS)
-            session.add(SignIn(token_digest=_digest(token), user_id=person.id, expires_at=expires_at))
-        return token
+        return person
 
     def person(self, token: str) -> Person | None:
         """Whom the secret belongs to; None if it is not known, has expired, or they may not sign in any more."""

@@ -14,6 +14,7 @@ from ui import (
     agreement,
     alpha_lab,
     benchmarks,
+    endpoints,
     experts,
     history,
     judge,
@@ -86,6 +87,7 @@ def _pages(services: Services, places: Sequence[Place], *, accounts: bool) -> gr
     first, *others = places
     with gr.Blocks(title="Assay", analytics_enabled=False) as demo:
         _page(services, first, accounts=accounts)
+        endpoints.build(services)
     for place in others:
         with demo.route(place.name, place.path):
             _page(services, place, accounts=accounts)

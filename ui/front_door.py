@@ -1,5 +1,6 @@
 """The front door of a served Assay with accounts: nothing behind it is reached by who is not signed in."""
 
+import base64
 from collections.abc import Mapping
 from urllib.parse import parse_qs, quote
 
@@ -8,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from backend.accounts import Role
+from backend.accounts import Person, Role
 from backend.errors import NotAllowedError, SlowDownError
 from backend.sign_in import DAYS, SignIns
 from ui.asker import PERSON
@@ -45,7 +46,11 @@ class FrontDoor:
             await self._app(scope, receive, send)
             return
         token = request.cookies.get(self._cookie, "")
-        person = await run_in_threadpool(self._sign_ins.person, token) if token else None
+        try:
+            person = await run_in_threadpool(self._person, token, request.headers.get("authorization", ""))
+        except (NotAllowedError, SlowDownError) as error:
+            await _refusal(error)(scope, receive, send)
+            return
         if path == "/login" and scope["method"] == "POST":
             response = await self._sign_in(request)
         elif path == "/logout" and scope["method"] == "POST":
@@ -62,16 +67,28 @@ class FrontDoor:
             return
         await response(scope, receive, send)
 
+    def _person(self, token: str, authorization: str) -> Person | None:
+        """By the browser's session, or by name and password in the header of a program."""
+        if token:
+            return self._sign_ins.person(token)
+        scheme, _, credentials = authorization.partition(" ")
+        if scheme.lower() != "basic":
+            return None
+        try:
+            name, _, password = base64.b64decode(credentials, validate=True).decode().partition(":")
+        except ValueError:  # no base64, or no UTF-8 in it
+            return None
+        return self._sign_ins.checked(name, password)
+
     async def _sign_in(self, request: Request) -> Response:
         fields = await _form(request)
         name, password = fields.get("username", ""), fields.get("password", "")
         try:
             token = await run_in_threadpool(self._sign_ins.sign_in, name, password)
         except (NotAllowedError, SlowDownError) as error:
-            status = 429 if isinstance(error, SlowDownError) else 401
             if _is_browser(request):
-                return sign_in_page(_next(request), name, str(error), status)
-            return JSONResponse({"detail": str(error)}, status)
+                return sign_in_page(_next(request), name, str(error), _status(error))
+            return _refusal(error)
         response: Response = JSONResponse({"success": True})
         if _is_browser(request):
             response = RedirectResponse(_next(request), 303)
@@ -87,6 +104,14 @@ class FrontDoor:
         response.delete_cookie(self._cookie, path="/")
         response.headers["Clear-Site-Data"] = '"storage"'  # the next person at this browser sees no draft of this one
         return response
+
+
+def _refusal(error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, _status(error))
+
+
+def _status(error: Exception) -> int:
+    return 429 if isinstance(error, SlowDownError) else 401
 
 
 def _to_login(request: Request) -> Response:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.accounts import Accounts
+from backend.accounts import Accounts, Role
 from backend.activating import Activating
 from backend.adjudicating import Adjudicating
 from backend.alpha_lab import AlphaLab
@@ -60,3 +60,7 @@ class Services:
     owner_id: int
     who: Callable[[], int]
     sampling: Sampling
+
+    def require_lead(self, to_do: str) -> None:
+        """For what services tell anybody who calls them. Raises NotAllowedError."""
+        self.accounts.require(self.who(), Role.LEAD, to_do)
