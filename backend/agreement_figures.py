@@ -14,7 +14,6 @@ from backend.agreement.calibration import recalibration, reliability
 from backend.agreement.ceiling import everybody
 from backend.agreement.direct import compare_scores, with_wilson
 from backend.agreement.pairs import compare_winners, longer_wins, position_bias
-from backend.agreement.people import people
 from backend.agreement.powered import Verdicts, powered_mean
 from backend.agreement.reliability import among
 from backend.agreement.slices import quartiles, slices
@@ -75,7 +74,6 @@ def figures(of: Compared) -> dict[str, Any]:
         "slices": _slices(of, chosen),
         "months": _months(chosen),
         "versions": _versions(of),
-        "people": _people(of),
         "worst": _worst(of),
     }
     sure = ~numpy.isnan(chosen.confidence)
@@ -287,12 +285,6 @@ def _versions(of: Compared) -> tuple[Named, ...]:
             lead = (other[both] != value).astype(int) - (own[both] != value).astype(int)
         found.append(Named(name, clustered.mean(lead.astype(float), labels.question[both])))
     return tuple(found)
-
-
-def _people(of: Compared) -> Any:
-    labels = of.rows.labels.only(of.of_kind)
-    value = labels.value.astype(float) if of.mode is Mode.DIRECT else points(labels.value)
-    return people(labels.person, labels.question, value, labels.seconds)
 
 
 def _worst(of: Compared) -> tuple[Disagreement, ...]:

@@ -31,7 +31,8 @@ class Columns:
     """What was read of a mode up to a moment: the tables are only ever added to. Columns as the queries give them.
 
     came: of imported labels project item, project, item, rubric version, rater, and value, NaN where it is none.
-    raters: their keys, a project and a name each. sources: who wrote the responses, by project item.
+    raters: their keys, a project and a name each. sources: who wrote the responses, by project item. gold: a project
+    item and what a lead decided of it; few, so all are read anew.
     """
 
     mode: Mode
@@ -42,6 +43,7 @@ class Columns:
     came: Floats = field(default_factory=lambda: numpy.zeros((0, 6)))
     raters: dict[tuple[int, str], int] = field(default_factory=dict)
     sources: dict[int, SourceNames] = field(default_factory=dict)
+    gold: Floats = field(default_factory=lambda: numpy.zeros((0, 2)))
 
 
 def read(session: Session, known: Columns) -> Columns:
@@ -66,6 +68,7 @@ def read(session: Session, known: Columns) -> Columns:
         came=_with(known.came, came),
         raters=raters,
         sources=known.sources | named,
+        gold=_table(session, queries.gold(mode), 2),
     )
 
 
@@ -103,6 +106,7 @@ def rows_of(columns: Columns) -> Rows:
         project=_whole(both(here[:, 7], there[:, 1])),
         source=source,
         seconds=both(here[:, 9], nothing),
+        gold=_gold(columns.gold, both(here[:, 8], there[:, 0])),
         outside=int((~inside).sum()),
         between=int((inside & ~whole).sum()),
     )
@@ -142,6 +146,14 @@ def _lengths(rows: Floats, items: Integers) -> tuple[Floats, Floats]:
         by_item[rows[of_position, 0].astype(numpy.int64)] = rows[of_position, 2]
         found.append(by_item[items])
     return found[0], found[1]
+
+
+def _gold(rows: Floats, project_items: Floats) -> Integers:
+    """What was decided of each label's project item, NONE where nothing was."""
+    if not len(rows):
+        return numpy.full(len(project_items), NONE)
+    place = numpy.searchsorted(rows[:, 0], project_items).clip(max=len(rows) - 1)
+    return numpy.where(rows[place, 0] == project_items, rows[place, 1], NONE).astype(numpy.int64)
 
 
 def _sources(of_item: dict[int, SourceNames], project_items: Floats) -> tuple[Integers, tuple[SourceNames, ...]]:

@@ -96,7 +96,8 @@ class Report:
     """All figures of a selection; those of another mode are None. kind: the one that was compared.
 
     alternative_names: of the people that the alternative annotator test numbers. recalibrated: what is switched on in
-    the project, if one was chosen; all figures are of the verdicts as they are.
+    the project, if one was chosen; all figures are of the verdicts as they are. model_gold: the model's kappa with
+    what leads decided.
     """
 
     selection: Selection
@@ -124,6 +125,7 @@ class Report:
     months: tuple[Named, ...] = ()
     versions: tuple[Named, ...] = ()
     people: tuple[Person, ...] = ()
+    model_gold: Stat | None = None
     worst: tuple[Disagreement, ...] = ()
     person_names: dict[int, str] = field(default_factory=dict)
 

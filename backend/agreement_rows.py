@@ -60,7 +60,7 @@ class Labels:
     kind: 0 blind, 1 after, 2 imported. verdict: the id of the verdict that its author had seen, else NONE. day: since
     1970 in UTC, NONE for imported labels. length_a, length_b: characters of the item's first two responses, NaN where
     there is none. project: id or NONE. source: number of who wrote the responses, or NONE. seconds: that the label
-    took, NaN where it was not timed.
+    took, NaN where it was not timed. gold: what a lead decided of its item in its project, as value has it, or NONE.
     """
 
     question: Integers
@@ -76,6 +76,7 @@ class Labels:
     project: Integers
     source: Integers
     seconds: Floats
+    gold: Integers
     outside: int
     """Labels that were left out, since they lie outside of the scale."""
     between: int

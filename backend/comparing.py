@@ -13,6 +13,7 @@ from backend.agreement.bootstrap import Integers
 from backend.agreement.rankings import tau_b
 from backend.agreement_figures import Compared, Sum, figures
 from backend.agreement_loading import Columns, read, rows_of, source_names
+from backend.agreement_people import compare_people
 from backend.agreement_report import Counts, RankingAgreement, Report
 from backend.agreement_rows import NONE, Kind, Rows, Selection, check_days, orders_of
 from backend.agreement_sources import SourceSum, compare_sources
@@ -151,7 +152,12 @@ def _compared(
         people=people,
         models={one.id: one.name for one in models},
     )
-    found = figures(compared) | {"sources": compare_sources(compared, sums.by_source)}
+    whose = compare_people(compared)
+    found = figures(compared) | {
+        "sources": compare_sources(compared, sums.by_source),
+        "people": whose.people,
+        "model_gold": whose.model_gold,
+    }
     return _report(selection, model, rubrics, people, kind=kind, counts=counts, **found)
 
 

@@ -22,7 +22,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, aliased
 
+from db.adjudication_queries import standing
 from db.models import (
+    Adjudication,
     Item,
     Judge,
     Label,
@@ -76,10 +78,11 @@ class Newest:
     label: int = 0
     verdict: int = 0
     project_item: int = 0
+    adjudication: int = 0
 
 
 def newest(session: Session) -> Newest:
-    tables = (Label, Verdict, ProjectItem)
+    tables = (Label, Verdict, ProjectItem, Adjudication)
     last = [select(func.coalesce(func.max(table.id), 0)).scalar_subquery() for table in tables]
     return Newest(*session.execute(select(*last)).one())
 
@@ -158,6 +161,13 @@ def verdict_sums(
     if newest_only:
         query = query.where(_is_newest(mode, model_version_id))
     return query if project_id is None else query.where(_asked_in(project_id))
+
+
+def gold(mode: str) -> Select[int, Any]:
+    """What leads decided of items, the last decision of each, by project item."""
+    value = Adjudication.score if mode == DIRECT else _winner(Adjudication.winner)
+    query = select(Adjudication.project_item_id, value).where(standing(), value.is_not(None))
+    return query.order_by(Adjudication.project_item_id)
 
 
 def source_sums(

@@ -1,15 +1,15 @@
 """A comparison of people and model as tables of words: for the page, the command, and CSV."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
-from backend.agreement import ENOUGH, WINNERS, Share
+from backend.agreement import WINNERS
 from backend.agreement.alternative import EPSILON, AlternativeTest
 from backend.agreement.bootstrap import Stat
-from backend.agreement.sources import Sources
 from backend.agreement_report import Report
 from backend.agreement_rows import Kind
 from backend.types import Mode
+from ui.agreement_who import people, sources
+from ui.figure_table import NONE, STAT_HEADS, Table, share_row, stat_row
 
 SCORE_NAMES = {
     "exact": "Exactly the same",
@@ -36,27 +36,13 @@ KIND_WORDS = {
     Kind.IMPORTED: "labels that came with the project's items, given elsewhere without a verdict in view",
     Kind.POOLED: "blind labels and labels given after the verdict was seen, pooled: read them apart as well",
 }
-NONE = "–"
-STAT_HEADS = ("", "Value", "95% interval", "Labels", "Items")
-
-
-@dataclass(frozen=True)
-class Table:
-    """key: names its file. rows: cells of plain text, the first is the row's head. note: what to know; "" for
-    nothing."""
-
-    key: str
-    title: str
-    heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
 
 
 def tables(report: Report) -> list[Table]:
     """All tables that hold something, in the order of the page."""
     made = [
-        _agreement(report), _bias(report), _ceiling(report), _alternative(report), _powered(report), _sources(report),
-        _anchoring(report), _calibration(report), _slices(report), _drift(report), _people(report), _worst(report),
+        _agreement(report), _bias(report), _ceiling(report), _alternative(report), _powered(report), sources(report),
+        _anchoring(report), _calibration(report), _slices(report), _drift(report), people(report), _worst(report),
     ]  # fmt: skip
     return [table for table in made if table is not None and (table.rows or table.note)]
 
@@ -92,20 +78,6 @@ def counts_words(report: Report) -> str:
     if counts.between:
         words += f" {counts.between:,} imported ones lie between two scores, as means do, and are left out."
     return words
-
-
-def stat_row(name: str, stat: Stat, *, signed: bool = False) -> tuple[str, ...]:
-    """A figure as the cells under STAT_HEADS; where it lacks a value or an interval, why."""
-    form = "+.3f" if signed else ".3f"
-    value = NONE if stat.value is None else f"{stat.value:{form}}"
-    interval = stat.missing if stat.low is None else f"{stat.low:{form}} to {stat.high:{form}}"
-    return name, value, interval, f"{stat.n:,}", f"{stat.items:,}"
-
-
-def share_row(name: str, share: Share | None) -> tuple[str, ...]:
-    if share is None:
-        return name, NONE, "There is nothing to count.", "0", ""
-    return name, f"{share.value:.3f}", f"{share.low:.3f} to {share.high:.3f}", f"{share.n:,}", ""
 
 
 def _stat_rows(stats: Mapping[str, Stat], names: Mapping[str, str]) -> Iterable[tuple[str, ...]]:
@@ -197,50 +169,6 @@ def _powered(report: Report) -> Table | None:
     return Table("powered_mean", "What would people say of all of it?", STAT_HEADS, tuple(rows), note)
 
 
-def _sources(report: Report) -> Table | None:
-    if report.sources is None:
-        return None
-    pairs = report.selection.mode is Mode.PAIRWISE
-    heads = ("Source", "Labels and verdicts", "Labels alone", "Verdicts alone", "Labelled", "Judged")
-    rows = []
-    for one in report.sources.found:
-        model = NONE if one.mean.model is None else f"{one.mean.model:.3f}"
-        cells = (_with_interval(one.mean.powered), _with_interval(one.mean.people), model)
-        row = (one.name, *cells, f"{one.mean.people.items:,}", f"{one.judged:,}")
-        if one.strength_by_people and one.strength_by_model:
-            row += (_with_interval(one.strength_by_people), _with_interval(one.strength_by_model))
-        rows.append(row)
-    if pairs:
-        heads += ("Strength by people", "Strength by the model")
-    return Table(
-        "sources", "Who wrote the better responses?", heads, tuple(rows), _sources_words(report.sources, pairs)
-    )
-
-
-def _sources_words(found: Sources, pairs: bool) -> str:
-    what = "Share of its pairs that it wins, a tie being half" if pairs else "Mean score"
-    words = f"{what}; valid if labelled items are a random sample of the judged ones. "
-    words += f"Too few: fewer than {ENOUGH} labelled items."
-    if pairs:
-        words += (
-            " Strength: Bradley and Terry's, on the log scale, 0 in the middle; people's of labels, the model's of "
-        )
-        words += "all its verdicts here."
-    if found.tau is not None:
-        words += f" Kendall's tau between the orders of people and model: {found.tau:.2f}."
-    if found.cycles_of_people is not None:
-        words += f" Triples that beat each other in a circle: {found.cycles_of_people} by people, "
-        words += f"{found.cycles_of_model} by the model."
-    return words
-
-
-def _with_interval(stat: Stat) -> str:
-    """A figure in one cell; why it has none where it has none."""
-    if stat.value is None:
-        return "too few" if stat.items < ENOUGH else stat.missing
-    return f"{stat.value:.3f}" if stat.low is None else f"{stat.value:.3f} ({stat.low:.3f} to {stat.high:.3f})"
-
-
 def _anchoring(report: Report) -> Table | None:
     if report.anchoring is None:
         return None
@@ -288,31 +216,6 @@ def _drift(report: Report) -> Table | None:
         unit = "doubling of length" if report.selection.mode is Mode.DIRECT else "doubling of A beside B"
         rows.append(stat_row(f"Model less person, per {unit}", report.verbosity, signed=True))
     return Table("drift", "Over time, length and versions", STAT_HEADS, tuple(rows)) if rows else None
-
-
-def _people(report: Report) -> Table | None:
-    heads = (
-        "Person",
-        "Severity",
-        "95% interval",
-        "Shared",
-        "Consistent on repeats",
-        "Median time",
-        "Rushed",
-        "Labels",
-    )
-    rows = []
-    for person in report.people:
-        _, value, interval, _, items = stat_row("", person.severity, signed=True)
-        same = NONE if person.consistency is None else f"{person.consistency.count:,} of {person.consistency.n:,}"
-        time = NONE if person.median_seconds is None else f"{person.median_seconds:.0f} s"
-        rushed = NONE if person.rushed is None else f"{person.rushed.value:.0%}"
-        rows.append((report.name_of(person.key), value, interval, items, same, time, rushed, f"{person.n:,}"))
-    note = (
-        "Severity: their label less the mean of the others' on the same items; below 0 is stricter. Rushed: labels "
-        "that took less than a quarter of everybody's median time."
-    )
-    return Table("people", "The people", heads, tuple(rows), note) if rows else None
 
 
 def _worst(report: Report) -> Table | None:

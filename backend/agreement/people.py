@@ -15,7 +15,8 @@ RUSHED = 0.25
 class Person:
     """key: whose labels. n: how many. severity: their score less the mean of the others' on the same question, so below
     0 is stricter. consistency: how often a second label on the same question said the same as the one before.
-    median_seconds: of their labels that were timed. rushed: those below a quarter of everybody\'s median time."""
+    median_seconds: of their labels that were timed. rushed: those below a quarter of everybody's median time.
+    gold: kappa with what leads decided, None where they decided nothing."""
 
     key: int
     n: int
@@ -23,6 +24,7 @@ class Person:
     consistency: Share | None
     median_seconds: float | None
     rushed: Share | None
+    gold: Stat | None = None
 
 
 def people(keys: Integers, questions: Integers, values: Floats, seconds: Floats) -> tuple[Person, ...]:

@@ -1,0 +1,76 @@
+"""Tables of who: the sources of the responses, and the people who labelled them."""
+
+from backend.agreement import ENOUGH
+from backend.agreement.sources import Sources
+from backend.agreement_report import Report
+from backend.types import Mode
+from ui.figure_table import NONE, Table, stat_row, with_interval
+
+
+def sources(report: Report) -> Table | None:
+    if report.sources is None:
+        return None
+    pairs = report.selection.mode is Mode.PAIRWISE
+    heads = ("Source", "Labels and verdicts", "Labels alone", "Verdicts alone", "Labelled", "Judged")
+    rows = []
+    for one in report.sources.found:
+        model = NONE if one.mean.model is None else f"{one.mean.model:.3f}"
+        cells = (with_interval(one.mean.powered), with_interval(one.mean.people), model)
+        row = (one.name, *cells, f"{one.mean.people.items:,}", f"{one.judged:,}")
+        if one.strength_by_people and one.strength_by_model:
+            row += (with_interval(one.strength_by_people), with_interval(one.strength_by_model))
+        rows.append(row)
+    if pairs:
+        heads += ("Strength by people", "Strength by the model")
+    return Table(
+        "sources", "Who wrote the better responses?", heads, tuple(rows), _sources_words(report.sources, pairs)
+    )
+
+
+def _sources_words(found: Sources, pairs: bool) -> str:
+    what = "Share of its pairs that it wins, a tie being half" if pairs else "Mean score"
+    words = f"{what}; valid if labelled items are a random sample of the judged ones. "
+    words += f"Too few: fewer than {ENOUGH} labelled items."
+    if pairs:
+        words += (
+            " Strength: Bradley and Terry's, on the log scale, 0 in the middle; people's of labels, the model's of "
+        )
+        words += "all its verdicts here."
+    if found.tau is not None:
+        words += f" Kendall's tau between the orders of people and model: {found.tau:.2f}."
+    if found.cycles_of_people is not None:
+        words += f" Triples that beat each other in a circle: {found.cycles_of_people} by people, "
+        words += f"{found.cycles_of_model} by the model."
+    return words
+
+
+def people(report: Report) -> Table | None:
+    heads = (
+        "Person",
+        "Severity",
+        "95% interval",
+        "Shared",
+        "Consistent on repeats",
+        "Median time",
+        "Rushed",
+        "Labels",
+    )
+    rows = []
+    for person in report.people:
+        _, value, interval, _, items = stat_row("", person.severity, signed=True)
+        same = NONE if person.consistency is None else f"{person.consistency.count:,} of {person.consistency.n:,}"
+        time = NONE if person.median_seconds is None else f"{person.median_seconds:.0f} s"
+        rushed = NONE if person.rushed is None else f"{person.rushed.value:.0%}"
+        row = (report.name_of(person.key), value, interval, items, same, time, rushed, f"{person.n:,}")
+        rows.append(row if person.gold is None else (*row, with_interval(person.gold)))
+    note = (
+        "Severity: their label less the mean of the others' on the same items; below 0 is stricter. Rushed: labels "
+        "that took less than a quarter of everybody's median time."
+    )
+    if report.model_gold:
+        heads += ("Kappa with the decisions",)
+        note += (
+            f" Decisions: what leads settled, on items in dispute alone, so kappa is lower than on all. The model's is "
+            f"{with_interval(report.model_gold)}, of {report.model_gold.items:,} items."
+        )
+    return Table("people", "The people", heads, tuple(rows), note) if rows else None
