@@ -72,6 +72,7 @@ def main() -> int:
     options = parser.parse_args()
     url = f"sqlite:///{options.home / 'assay.db'}"
     store = Store(url)
+    store.migrate()
     engine = create_engine(url)
     table = Table()
     with engine.connect() as connection:

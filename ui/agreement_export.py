@@ -35,13 +35,39 @@ table { border-collapse: collapse; margin: 8px 0; width: 100%; font-variant-nume
 th, td { text-align: left; padding: 4px 10px 4px 0; border-bottom: 1px solid var(--line); font-weight: 400; }
 thead th { font-weight: 600; } .scroll { overflow-x: auto; } p.note { color: var(--muted); }
 .js-plotly-plot text { fill: var(--text) !important; }
+.save { margin: 0; text-align: right; } .save button { font: inherit; font-size: 12px; color: var(--muted);
+  background: none; border: 1px solid var(--line); border-radius: 4px; padding: 1px 8px; cursor: pointer; }
+@page { size: A4; margin: 16mm 15mm; }
+@media print {
+  :root { color-scheme: light; --line: #cbd5e1; --text: #0f172a; --back: #fff; --muted: #475569; }
+  body { max-width: none; padding: 0; font-size: 10.5pt; }
+  h1 { font-size: 18pt; } h2 { font-size: 13pt; break-after: avoid; }
+  .figure, tr, p.note { break-inside: avoid; } thead { display: table-header-group; }
+  .scroll { overflow: visible; } th, td { padding: 2px 6px 2px 0; overflow-wrap: anywhere; font-size: 8.5pt; }
+  .save, .modebar-container { display: none !important; }
+}
 """
+SCRIPT = """
+const figures = () => document.querySelectorAll(".js-plotly-plot");
+const fit = (width) => figures().forEach((figure) => Plotly.relayout(figure, width ? {width} : {autosize: true}));
+addEventListener("beforeprint", () => fit(PRINTED));
+addEventListener("afterprint", () => fit());
+document.addEventListener("click", (event) => {
+  const {figure, format} = event.target.dataset;
+  if (!figure) return;
+  const drawn = document.getElementById(figure);
+  const size = {width: drawn.offsetWidth, height: drawn.offsetHeight, scale: format === "png" ? 2 : 1};
+  Plotly.downloadImage(drawn, {format, filename: figure, ...size});
+});
+"""
+PRINTED = 680
+"""Pixels between the margins of A4, so that figures that a screen drew wider fit a page."""
 BESIDE = {"agreement": ("agreement", "confusion"), "sources": ("sources", "strengths")}
 """Tables with two figures; the others have the figure of their own key, if there is one."""
 LONG = 24
 WORDS = " class='assay-words'"
 """Cells with more characters are sentences, which may wrap."""
-CONFIG = {"displaylogo": False, "responsive": True, "toImageButtonOptions": {"format": "svg", "filename": "assay"}}
+CONFIG = {"displaylogo": False, "responsive": True, "displayModeBar": False}
 
 
 def figures(report: Report, keys: Collection[str] | None = None) -> dict[str, Any]:
@@ -70,7 +96,10 @@ def figures(report: Report, keys: Collection[str] | None = None) -> dict[str, An
 
 
 def html_report(report: Report) -> bytes:
-    """One file that asks no other machine for anything: Plotly's script is in it, once. UTF-8."""
+    """One file that asks no other machine for anything: Plotly's script is in it, once. UTF-8.
+
+    Every figure can be kept as PNG or SVG, and the browser prints it, or keeps it as PDF, on A4.
+    """
     drawn = figures(report)
     parts = []
     for table in tables(report):
@@ -86,7 +115,8 @@ def html_report(report: Report) -> bytes:
         f"<h1>Agreement of people and model</h1><p>{escape(selection_words(report))}</p>"
         f"<p>{escape(counts_words(report))}</p>"
         f"<p class='note'>Model {escape(report.model)}, digest <code>{escape(report.model_digest)}</code>. "
-        f"Made {made}.</p>{''.join(parts)}<h2>Methods</h2><p>{escape(METHODS)}</p></body></html>"
+        f"Made {made}.</p>{''.join(parts)}<h2>Methods</h2><p>{escape(METHODS)}</p>"
+        f"<script>{SCRIPT.replace('PRINTED', str(PRINTED))}</script></body></html>"
     ).encode()
 
 
@@ -119,10 +149,13 @@ def table_html(table: Table) -> str:
 
 
 def _figure(figure: Any, key: str, *, first: bool) -> str:
-    removed = ["zoom", "pan", "zoomin", "zoomout", "autoscale", "resetscale", "select", "lasso"]
-    figure.update_layout(modebar_remove=removed)
-    html: str = figure.to_html(full_html=False, include_plotlyjs=first, config=CONFIG, div_id=f"figure-{key}")
-    return html
+    name = f"figure-{key}"
+    html: str = figure.to_html(full_html=False, include_plotlyjs=first, config=CONFIG, div_id=name)
+    buttons = "".join(
+        f"<button type='button' data-figure='{name}' data-format='{form}'>{form.upper()}</button> "
+        for form in ("png", "svg")
+    )
+    return f"<div class='figure'>{html}<p class='save'>{buttons}</p></div>"
 
 
 def _plain(cell: str) -> str:

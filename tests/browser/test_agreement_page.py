@@ -1,12 +1,14 @@
 """The agreement page in a real browser: figures with their n, filters, what is lacking, and the report."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import gradio as gr
 import numpy
 import pytest
 from playwright.sync_api import Page, expect
 
+from backend.agreement_rows import Selection
 from backend.comparing import Comparing
 from backend.recalibrating import Recalibrating
 from db.session import Store
@@ -14,6 +16,7 @@ from tests.browser.conftest import Serve
 from tests.test_comparing import Panel
 from tests.test_recalibrating import filled
 from ui import agreement
+from ui.agreement_export import PRINTED, html_report
 from ui.shell import header
 
 pytestmark = pytest.mark.browser
@@ -113,6 +116,27 @@ def test_a_lead_switches_the_recalibrated_score_of_a_project_on_and_off(page: Pa
     expect(page.get_by_text("is switched on in this project")).to_be_visible()
     page.get_by_role("button", name="Switch the recalibrated score off").click()
     expect(page.get_by_text("is switched on in this project")).to_be_hidden()
+
+
+def test_figures_of_the_report_are_kept_as_pictures_and_it_prints_on_paper(
+    page: Page, panel: Panel, tmp_path: Path
+) -> None:
+    fill(panel, 40)
+    path = tmp_path / "agreement.html"
+    path.write_bytes(html_report(Comparing(panel.store).report(Selection())))
+    page.goto(f"file://{path}")
+    for form, begins in (("PNG", b"\x89PNG"), ("SVG", b"<svg")):
+        with page.expect_download() as downloading:
+            page.get_by_role("button", name=form).first.click()
+        downloading.value.save_as(tmp_path / form)
+        assert (tmp_path / form).read_bytes().startswith(begins)
+    page.emulate_media(media="print", color_scheme="dark")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    widths = page.locator(".js-plotly-plot .main-svg").evaluate_all("all => all.map(one => one.clientWidth)")
+    assert max(widths) == PRINTED
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    pdf = page.pdf(prefer_css_page_size=True, print_background=True)
+    assert pdf.startswith(b"%PDF")
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
