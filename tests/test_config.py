@@ -81,4 +81,4 @@ def test_a_refused_setting_ends_with_one_plain_line() -> None:
     done = CliRunner().invoke(cli, ["--host", "0.0.0.0"])
     assert done.exit_code == 1
     assert "Traceback" not in done.output
-    assert "SSH tunnel" in done.output
+    assert "Add --auth" in done.output
