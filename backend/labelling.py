@@ -122,8 +122,7 @@ class Labelling:
         """The last ten decisions, the newest first."""
         with self._store.read() as session:
             desk = _Desk(session, project_id, user_id, hold=False)
-            found = queries.recent_items(session, project_id, user_id, RECENT)
-            return [desk.recent(item_id, round) for item_id, round in found]
+            return desk.recent(queries.recent_items(session, project_id, user_id, RECENT))
 
     def done(self, project_id: int, user_id: int) -> int:
         """How many items of the project have this person's label."""
@@ -199,7 +198,7 @@ class _Desk:
     def __init__(self, session: Session, project_id: int, user_id: int, *, hold: bool = True) -> None:
         self._session = session
         self.user = require_role(session, user_id, Role.ANNOTATOR, "label")
-        self.project = project_row(session, project_id, hold=hold)
+        self.project = project_row(session, project_id, hold=hold, rubrics=False)
         self.people_per_item = self.project.people_per_item
         if hold and self.project.state != ProjectState.OPEN:
             raise ConflictError(
@@ -252,11 +251,17 @@ class _Desk:
             verdict_id=self._seen(row) if round == 1 else None,
         )
 
-    def recent(self, project_item_id: int, round: int) -> Recent:
-        row = self._session.get_one(rows.ProjectItem, project_item_id)
-        standing = self._standing(row, round)
-        words = "withdrawn" if standing is None else _choice(label_opinion(standing), self._order(row, round))
-        return Recent(row.id, round, row.item.instruction[:200], words)
+    def recent(self, found: Sequence[tuple[int, int]]) -> list[Recent]:
+        """Of items with their rounds; in few questions to the database, since every label on the page asks for it."""
+        ids = [item_id for item_id, _round in found]
+        whole = {row.id: row for row in queries.whole_items(self._session, list(dict.fromkeys(ids)))}
+        standing = queries.standing_of_person(self._session, ids, self.user.id)
+        decisions = []
+        for item_id, round in found:
+            label, row = standing.get((item_id, round)), whole[item_id]
+            words = "withdrawn" if label is None else _choice(label_opinion(label), self._order(row, round))
+            decisions.append(Recent(item_id, round, row.item.instruction[:200], words))
+        return decisions
 
     def label(self, item: rows.ProjectItem, client_id: str, choice: str, note: str, seconds: float) -> Given:
         checked_text("The note", note, required=False)

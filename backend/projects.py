@@ -223,9 +223,9 @@ class Projects:
             )
 
 
-def project_row(session: Session, project_id: int, *, hold: bool = False) -> rows.Project:
-    """Raises NotFoundError. hold: as db.project_queries.project has it."""
-    row = queries.project(session, project_id, hold=hold)
+def project_row(session: Session, project_id: int, *, hold: bool = False, rubrics: bool = True) -> rows.Project:
+    """Raises NotFoundError. hold, rubrics: as db.project_queries.project has them."""
+    row = queries.project(session, project_id, hold=hold, rubrics=rubrics)
     if row is None:
         raise NotFoundError(f"There is no project {project_id}. Reload the page: it lists those there are.")
     return row

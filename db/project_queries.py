@@ -38,9 +38,12 @@ def projects(session: Session, *, include_archived: bool) -> list[Project]:
     return list(session.scalars(query if include_archived else query.where(Project.state != "archived")))
 
 
-def project(session: Session, project_id: int, *, hold: bool = False) -> Project | None:
-    """hold: be the only one who changes what belongs to it until the transaction ends, on PostgreSQL as on SQLite."""
-    query = select(Project).options(*_with_rubrics()).where(Project.id == project_id)
+def project(session: Session, project_id: int, *, hold: bool = False, rubrics: bool = True) -> Project | None:
+    """hold: be the only one who changes what belongs to it until the transaction ends, on PostgreSQL as on SQLite.
+
+    rubrics: with them, for who will look at them.
+    """
+    query = select(Project).options(*(_with_rubrics() if rubrics else ())).where(Project.id == project_id)
     return session.scalars(query.with_for_update(key_share=True) if hold else query).one_or_none()
 
 
@@ -285,6 +288,13 @@ def own_labels(session: Session, project_item_id: int, user_id: int, round: int)
     """This person's labels that stand, the oldest first: one from before the verdict was seen, and one from after."""
     own = (Label.project_item_id == project_item_id, Label.author_id == user_id, Label.round == round)
     return list(session.scalars(select(Label).where(*own, stands()).order_by(Label.id)))
+
+
+def standing_of_person(session: Session, ids: Collection[int], user_id: int) -> dict[tuple[int, int], Label]:
+    """What this person says of these items now, by item and round: their override, else their blind label."""
+    query = select(Label).where(Label.project_item_id.in_(ids), Label.author_id == user_id, stands())
+    found = session.scalars(query.order_by(Label.id))
+    return {(label.project_item_id, label.round): label for label in found if label.project_item_id is not None}
 
 
 def recent_items(session: Session, project_id: int, user_id: int, limit: int) -> list[tuple[int, int]]:
