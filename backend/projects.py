@@ -1,10 +1,12 @@
 """Projects: items that several people label by the same rules, and how far each person is."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from statistics import median
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -232,34 +234,38 @@ def project_row(session: Session, project_id: int, *, hold: bool = False, rubric
 
 
 def _people(session: Session, project_id: int) -> tuple[PersonProgress, ...]:
+    """Counted by the database: a project may have more labels than a page could wait for."""
     skipped = queries.person_counts(session, project_id, rows.Skip)
     flagged = queries.person_counts(session, project_id, rows.Flag)
-    labels: dict[str, list[tuple[rows.Label, int]]] = {name: [] for name in sorted({*skipped, *flagged})}
-    for label, name, position in queries.labels_of_people(session, project_id):
-        labels.setdefault(name, []).append((label, position))
-    return tuple(_person(name, own, skipped.get(name, 0), flagged.get(name, 0)) for name, own in sorted(labels.items()))
+    counts = {name: own for name, *own in queries.label_counts(session, project_id, RUSHED_SECONDS)}
+    times = queries.label_seconds(session, project_id)
+    consistent = _consistent(session, project_id)
+    people = []
+    for name in sorted({*counts, *skipped, *flagged}):
+        labels, rushed, overrides, repeated = counts.get(name, (0, 0, 0, 0))
+        people.append(
+            PersonProgress(
+                name=name,
+                labels=labels,
+                rushed=rushed,
+                overrides=overrides,
+                skipped=skipped.get(name, 0),
+                flagged=flagged.get(name, 0),
+                repeated=repeated,
+                consistent=consistent.get(name, 0),
+                seconds=median(times[name]) if name in times else None,
+            )
+        )
+    return tuple(people)
 
 
-def _person(name: str, own: Sequence[tuple[rows.Label, int]], skipped: int, flagged: int) -> PersonProgress:
-    first = {label.project_item_id: label for label, _ in own if label.round == 1 and label.verdict_id is None}
-    seen = {label.project_item_id: label for label, _ in own if label.round == 1 and label.verdict_id is not None}
-    second = {label.project_item_id: label for label, _ in own if label.round == 2}
-    times = [label.seconds for label, _ in own if label.seconds is not None]
-    return PersonProgress(
-        name=name,
-        labels=len({*first, *seen}),
-        rushed=sum(seconds < RUSHED_SECONDS for seconds in times),
-        overrides=sum(label.kind == "override" and not label.agrees for label in seen.values()),
-        skipped=skipped,
-        flagged=flagged,
-        repeated=len(second),
-        consistent=sum(_same(label, first.get(item_id)) for item_id, label in second.items()),
-        seconds=median(times) if times else None,
-    )
-
-
-def _same(one: rows.Label, other: rows.Label | None) -> bool:
-    return other is not None and (one.score, one.winner, one.ranking) == (other.score, other.winner, other.ranking)
+def _consistent(session: Session, project_id: int) -> Counter[str]:
+    """How many of the items that came back to a person got the same label again."""
+    first: dict[tuple[str, int], Any] = {}
+    second: dict[tuple[str, int], Any] = {}
+    for name, item_id, round, said in queries.repeated_opinions(session, project_id):
+        (first if round == 1 else second)[name, item_id] = said
+    return Counter(name for (name, item_id), said in second.items() if first.get((name, item_id)) == said)
 
 
 def _fill(session: Session, row: rows.Project, draft: ProjectDraft) -> None:

@@ -1,23 +1,35 @@
 """What somebody who only labels may see of verdicts: theirs, and none of an item that waits for their own label."""
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select
+from typing import Any
+
+from sqlalchemy import ColumnElement, CompoundSelect, and_, exists, select, union_all
 from sqlalchemy.orm import Session
 
 from db.models import Asking, Item, Label, Project, ProjectItem, Reveal, Verdict
 
 
 def visible_to(user_id: int) -> ColumnElement[bool]:
-    """Verdicts that they asked for or were shown, or of a project that is not blind; none that is kept from them."""
-    asked = or_(
-        Verdict.created_by_id == user_id,
-        exists().where(Asking.verdict_id == Verdict.id, Asking.user_id == user_id).correlate(Verdict),
+    """Verdicts that they asked for or were shown, or of a project that is not blind; none that is kept from them.
+
+    What is theirs is looked up by its indexes once, not for each verdict of the store.
+    """
+    open_to_all = (
+        select(Verdict.id)
+        .join(ProjectItem, _asks_it())
+        .join(Project, Project.id == ProjectItem.project_id)
+        .where(Project.blind.is_(False))
     )
-    shown = or_(
-        exists().where(Reveal.verdict_id == Verdict.id, Reveal.user_id == user_id).correlate(Verdict),
-        exists().where(Label.verdict_id == Verdict.id, Label.author_id == user_id).correlate(Verdict),
-        _in_project(Project.blind.is_(False)),
+    theirs: CompoundSelect[Any] = union_all(
+        select(Verdict.id).where(Verdict.created_by_id == user_id),
+        select(Asking.verdict_id).where(Asking.user_id == user_id),
+        select(Reveal.verdict_id).where(Reveal.user_id == user_id),
+        select(Label.verdict_id).where(Label.author_id == user_id, Label.verdict_id.is_not(None)),
+        open_to_all,
     )
-    return and_(or_(asked, shown), ~_in_project(Project.blind.is_(True), ~_revealed(user_id)))
+    kept_back = exists().where(
+        _asks_it(), Project.id == ProjectItem.project_id, Project.blind.is_(True), ~_revealed(user_id)
+    )
+    return and_(Verdict.id.in_(theirs), ~kept_back.correlate(Verdict))
 
 
 def may_see(session: Session, verdict_id: int, user_id: int) -> bool:
@@ -38,10 +50,9 @@ def blind_project_asking(session: Session, instruction: str, user_id: int) -> st
     return session.scalar(query.limit(1))
 
 
-def _in_project(*wanted: ColumnElement[bool]) -> ColumnElement[bool]:
-    """The verdict answers what a project asks."""
-    same = (ProjectItem.item_id == Verdict.item_id, ProjectItem.rubric_version_id == Verdict.rubric_version_id)
-    return exists().where(*same, Project.id == ProjectItem.project_id, *wanted).correlate(Verdict)
+def _asks_it() -> ColumnElement[bool]:
+    """The project's item is what the verdict answers."""
+    return and_(ProjectItem.item_id == Verdict.item_id, ProjectItem.rubric_version_id == Verdict.rubric_version_id)
 
 
 def _revealed(user_id: int) -> ColumnElement[bool]:

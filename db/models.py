@@ -274,6 +274,7 @@ class Verdict(Base):
         Index("ix_verdicts_rubric_created", "rubric_version_id", "created_at"),
         Index("ix_verdicts_judge_created", "judge_id", "created_at"),
         Index("ix_verdicts_created", "created_at"),
+        Index("ix_verdicts_created_by", "created_by_id"),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
@@ -336,6 +337,7 @@ class Label(Base):
     __table_args__ = (
         Index("ix_labels_verdict_author", "verdict_id", "author_id"),
         Index("ix_labels_project_item_author", "project_item_id", "author_id"),
+        Index("ix_labels_author", "author_id"),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     client_id: Mapped[str] = mapped_column(String(64), unique=True)
@@ -495,7 +497,7 @@ class Reveal(Base):
     """A person was shown a verdict on an item of a project: what they say from then on is not blind."""
 
     __tablename__ = "reveals"
-    __table_args__ = (UniqueConstraint("project_item_id", "user_id"),)
+    __table_args__ = (UniqueConstraint("project_item_id", "user_id"), Index("ix_reveals_user", "user_id"))
     id: Mapped[int] = mapped_column(primary_key=True)
     project_item_id: Mapped[int] = mapped_column(ForeignKey("project_items.id"))
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased, selectinload
 
@@ -81,16 +81,48 @@ def insert_missing(session: Session, table: type[Item] | type[Response], rows: S
         session.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
 
 
-def labels_of_people(session: Session, project_id: int) -> list[tuple[Label, str, int]]:
-    """Every label in the project that stands, with its author's name and its item's position, in order of time."""
-    query = (
-        select(Label, User.name, ProjectItem.position)
-        .join(ProjectItem, ProjectItem.id == Label.project_item_id)
-        .join(User, User.id == Label.author_id)
-        .where(ProjectItem.project_id == project_id, stands())
-        .order_by(Label.id)
+def label_counts(session: Session, project_id: int, rushed: float) -> list[tuple[str, int, int, int, int]]:
+    """Of each person who has labels that stand: their name, items, labels sooner than `rushed` seconds, overrides, and
+    items that came back."""
+    first = case((Label.round == 1, Label.project_item_id))
+    again = case((Label.round == 2, Label.project_item_id))
+    override = and_(Label.round == 1, Label.kind == "override", Label.agrees.is_(False))
+    columns = (
+        User.name,
+        func.count(first.distinct()),
+        func.count(case((Label.seconds < rushed, 1))),
+        func.count(case((override, 1))),
+        func.count(again.distinct()),
     )
-    return [(label, name, position) for label, name, position in session.execute(query)]
+    found = session.execute(_standing_in(project_id, *columns).group_by(User.name).order_by(User.name))
+    return [(name, items, soon, overrides, back) for name, items, soon, overrides, back in found]
+
+
+def label_seconds(session: Session, project_id: int) -> dict[str, list[float]]:
+    """How long each person took for their labels that stand."""
+    times: dict[str, list[float]] = {}
+    for name, seconds in session.execute(_standing_in(project_id, User.name, Label.seconds)):
+        if seconds is not None:
+            times.setdefault(name, []).append(seconds)
+    return times
+
+
+def repeated_opinions(session: Session, project_id: int) -> list[tuple[str, int, int, Any]]:
+    """What people say of items that came back to them, before they saw a verdict: name, item, round and opinion."""
+    again = aliased(Label)
+    came_back = exists().where(
+        again.project_item_id == Label.project_item_id, again.author_id == Label.author_id, again.round == 2
+    )
+    opinion = (Label.score, Label.winner, Label.ranking)
+    query = _standing_in(project_id, User.name, Label.project_item_id, Label.round, *opinion)
+    found = session.execute(query.where(Label.verdict_id.is_(None), came_back).order_by(Label.id))
+    return [(name, item_id, round, said) for name, item_id, round, *said in found]
+
+
+def _standing_in(project_id: int, *columns: Any) -> Select[Any]:
+    """Of every label in the project that stands; columns of it and of its author."""
+    query = select(*columns).select_from(Label).join(ProjectItem, ProjectItem.id == Label.project_item_id)
+    return query.join(User, User.id == Label.author_id).where(ProjectItem.project_id == project_id, stands())
 
 
 def person_counts(session: Session, project_id: int, table: type[Skip] | type[Flag]) -> dict[str, int]:

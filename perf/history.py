@@ -41,7 +41,7 @@ def main() -> None:
         store = Store(f"sqlite:///{path}")
         store.migrate()
         started = time.perf_counter()
-        _fill(store, options.verdicts)
+        fill(store, options.verdicts)
         size = sum(part.stat().st_size for part in Path(folder).iterdir()) / 1e6
         print(f"{options.verdicts:,} verdicts in {size:,.0f} MB, written in {time.perf_counter() - started:.0f} s")
         for name, ask in _questions(History(store)).items():
@@ -70,7 +70,7 @@ def _questions(history: History) -> dict[str, Callable[[], object]]:
     }
 
 
-def _fill(store: Store, verdicts: int) -> None:
+def fill(store: Store, verdicts: int) -> None:
     with store.write() as session:
         session.execute(insert(models.User), [{"id": 1, "name": "owner", "role": "admin"}])
         for table in (models.Rubric, models.RubricVersion, models.ModelVersion, models.Judge):
