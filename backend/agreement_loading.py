@@ -110,7 +110,7 @@ def rows_of(columns: Columns) -> Rows:
         outside=int((~inside).sum()),
         between=int((inside & ~whole).sum()),
     )
-    return Rows(labels, _verdicts(columns.given, keys), len(keys), sources, _names(columns.raters))
+    return Rows(labels, _verdicts(columns.given, keys), len(keys), sources, _numbered(columns.raters))
 
 
 def _standing(said: Floats) -> Floats:
@@ -185,13 +185,8 @@ def _imported(rows: Sequence[Any], raters: dict[tuple[int, str], int]) -> Floats
     return numpy.array(found, dtype=numpy.float64).reshape(-1, 6)
 
 
-def _names(raters: dict[tuple[int, str], int]) -> dict[int, str]:
-    """With the project where several have imported labels."""
-    several = len({project for project, _ in raters}) > 1
-    return {
-        FIRST_RATER + number: f"{name} (project {project})" if several else name
-        for (project, name), number in raters.items()
-    }
+def _numbered(raters: dict[tuple[int, str], int]) -> dict[int, tuple[int, str]]:
+    return {FIRST_RATER + number: key for key, number in raters.items()}
 
 
 def _with(known: Floats, more: Floats) -> Floats:

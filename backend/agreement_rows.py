@@ -138,14 +138,15 @@ SourceNames = tuple[str, ...]
 class Rows:
     """What a selection holds. labels: of every kind, of all models' readers. questions: how many there are.
 
-    sources: the names that labels number, one for each response. raters: names of those whose labels were imported.
+    sources: the names that labels number, one for each response. raters: project and name of those whose labels were
+    imported.
     """
 
     labels: Labels
     verdicts: Verdicts
     questions: int
     sources: tuple[SourceNames, ...]
-    raters: dict[int, str]
+    raters: dict[int, tuple[int, str]]
 
     def chosen(self, selection: Selection) -> "Rows":
         """The labels of a selection, of every kind, and the verdicts on what they ask."""
@@ -170,6 +171,13 @@ class Rows:
         return replace(
             self, labels=replace(labels, question=index), verdicts=self.verdicts.on(place), questions=len(questions)
         )
+
+    def rater_names(self) -> dict[int, str]:
+        """Of those whose imported labels these are, with their project where the labels are of several."""
+        here = {int(person): self.raters[int(person)] for person in numpy.unique(self.labels.person)
+                if int(person) in self.raters}  # fmt: skip
+        several = len({project for project, _ in here.values()}) > 1
+        return {key: f"{name} (project {project})" if several else name for key, (project, name) in here.items()}
 
     def most_judged(self) -> int | None:
         """The model with the most verdicts on these questions, of two the newer; None where there is no verdict."""

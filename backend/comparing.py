@@ -130,7 +130,7 @@ def _compared(
     beside = rows.beside(model.id)
     kind = selection.kind or _kind(rows, beside)
     of_kind = labels.of(kind)
-    people = people | rows.raters
+    people = people | rows.rater_names()
     counts = Counts(
         blind=int(labels.of(Kind.BLIND).sum()),
         after=int(labels.of(Kind.AFTER).sum()),

@@ -82,11 +82,13 @@ def test_several_verdicts_of_one_model_on_one_question_count_once_in_the_powered
     assert mean.model == pytest.approx(sum(expected[:21]) / 21)
 
 
-def in_project(panel: Panel, verdicts: list[int], imported: list[object], **fields: object) -> int:
+def in_project(
+    panel: Panel, verdicts: list[int], imported: list[object], *, name: str = "Kettles", **fields: object
+) -> int:
     """A project of these verdicts' items with the labels that came with each; its id."""
     with panel.store.write() as session:
         project = models.Project(
-            name="Kettles", guidelines="", mode="direct", blind=True, people_per_item=1, item_order="given", repeats=0,
+            name=name, guidelines="", mode="direct", blind=True, people_per_item=1, item_order="given", repeats=0,
             lease_seconds=60, seed=1, state="open", created_by_id=panel.people[0],
         )  # fmt: skip
         session.add(project)
@@ -133,3 +135,12 @@ def test_labels_of_items_imported_since_are_read_on(panel: Panel) -> None:
     report = comparing.report(Selection(project_id=project))
     assert report.counts.compared == 12
     assert comparing.choices(Mode.DIRECT).projects == ((project, "Kettles"),)
+
+
+def test_imported_raters_of_several_projects_are_told_apart_by_their_project(panel: Panel) -> None:
+    first = in_project(panel, [panel.bench.direct(4) for _ in range(12)], [[4]] * 12)
+    second = in_project(panel, [panel.bench.direct(4) for _ in range(12)], [[5]] * 12, name="Teapots")
+    both, one = panel.report(), panel.report(project_id=first)
+    names = {both.name_of(person.key) for person in both.people}
+    assert names == {f"imported 1 (project {first})", f"imported 1 (project {second})"}
+    assert [one.name_of(person.key) for person in one.people] == ["imported 1"]

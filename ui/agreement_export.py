@@ -44,6 +44,7 @@ thead th { font-weight: 600; } .scroll { overflow-x: auto; } p.note { color: var
   h1 { font-size: 18pt; } h2 { font-size: 13pt; break-after: avoid; }
   .figure, tr, p.note { break-inside: avoid; } thead { display: table-header-group; }
   .scroll { overflow: visible; } th, td { padding: 2px 6px 2px 0; overflow-wrap: anywhere; font-size: 8.5pt; }
+  thead th { overflow-wrap: normal; }
   .save, .modebar-container { display: none !important; }
 }
 """
