@@ -97,7 +97,7 @@ class Report:
 
     alternative_names: of the people that the alternative annotator test numbers. recalibrated: what is switched on in
     the project, if one was chosen; all figures are of the verdicts as they are. model_gold: the model's kappa with
-    what leads decided.
+    what leads decided. project: the name of the one that was chosen.
     """
 
     selection: Selection
@@ -106,6 +106,7 @@ class Report:
     model_digest: str
     rubric: str
     counts: Counts
+    project: str = ""
     scores: ScoreAgreement | None = None
     winners: WinnerAgreement | None = None
     rankings: RankingAgreement | None = None

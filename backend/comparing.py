@@ -97,15 +97,19 @@ class Comparing:
             check_days(selection)
             models, rubrics, people = _models(session, selection.mode), _rubrics(session), _people(session)
             _check(models, selection)
+            project, named, switched = selection.project_id, "", None
+            if project is not None:
+                named = session.scalar(queries.project_name(project)) or f"number {project}"
+                switched = in_force(session, project)
             if selection.mode is Mode.RANKING:
-                return _ranking_report(session, selection, models, rubrics, people)
+                return replace(_ranking_report(session, selection, models, rubrics, people), project=named)
             loaded = self._loaded(session, selection.mode)
-            project = selection.project_id
-            switched = None if project is None else in_force(session, project)
-            key = (selection, switched, tuple(models), tuple(rubrics.items()), tuple(people.items()))
+            key = (selection, named, switched, tuple(models), tuple(rubrics.items()), tuple(people.items()))
             report = loaded.reports.get(key)
             if report is None:
-                report = replace(_compared(session, loaded, selection, models, rubrics, people), recalibrated=switched)
+                report = replace(
+                    _compared(session, loaded, selection, models, rubrics, people), recalibrated=switched, project=named
+                )
                 while len(loaded.reports) >= MOST_REPORTS:
                     loaded.reports.pop(next(iter(loaded.reports)), None)
                 loaded.reports[key] = report

@@ -252,6 +252,10 @@ def projects() -> Select[int, str]:
     return select(Project.id, Project.name).where(any_of).order_by(Project.name, Project.id)
 
 
+def project_name(project_id: int) -> Select[str]:
+    return select(Project.name).where(Project.id == project_id)
+
+
 def models(mode: str) -> Select[int, str, str]:
     """Models that gave verdicts of this mode, the newest first."""
     gave = exists().where(Verdict.judge_id == Judge.id, Verdict.mode == mode).correlate(Judge)

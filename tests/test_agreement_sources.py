@@ -10,6 +10,7 @@ from backend.types import Mode
 from db import models
 from db.session import Store
 from tests.test_comparing import Panel
+from ui.agreement_tables import selection_words, tables
 
 
 def games(*rows: tuple[int, int, float, float, float]) -> Games:
@@ -120,6 +121,9 @@ def test_scores_give_each_source_a_mean_by_both(panel: Panel) -> None:
     assert report.sources.tau == 1
     assert report.sources.cycles_of_people is None
     assert panel.report().sources is None  # sources are a project's
+    assert "project “Kettles”" in selection_words(report)
+    (table,) = [one for one in tables(report) if one.key == "sources"]
+    assert [row[0] for row in table.rows] == ["good", "bad"]
 
 
 def test_winners_give_each_source_a_win_rate_on_whichever_side_it_stood(panel: Panel) -> None:

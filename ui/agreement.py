@@ -104,10 +104,10 @@ class _AgreementPage:
         self._who = who
         with gr.Row(elem_classes="assay-filters"):
             self._mode = gr.Dropdown(MODES, value="direct", label="Mode", min_width=110)
-            self._model = gr.Dropdown([("Most labelled", "")], value="", label="Model", min_width=140)
-            self._project = gr.Dropdown([("Any", "")], value="", label="Project", min_width=120)
-            self._rubric = gr.Dropdown([("Any", "")], value="", label="Rubric", min_width=140)
-            self._kind = gr.Dropdown(KINDS, value="", label="Labels", min_width=170)
+            self._model = gr.Dropdown([("Most labelled", "")], value="", label="Model", min_width=230)
+            self._project = gr.Dropdown([("Any", "")], value="", label="Project", min_width=230)
+            self._rubric = gr.Dropdown([("Any", "")], value="", label="Rubric", min_width=230)
+            self._kind = gr.Dropdown(KINDS, value="", label="Labels", min_width=200)
             self._people = gr.Dropdown([], value=[], multiselect=True, label="People (none: all)", min_width=150)
             self._since = gr.Textbox(label="From day", placeholder="2026-01-31", max_lines=1, min_width=110)
             self._until = gr.Textbox(label="Until day", placeholder="2026-12-31", max_lines=1, min_width=110)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 AMBER = "rgb(217, 119, 6)"
 NAME_CHARACTERS = 24
+SOURCE_CHARACTERS = 14
+"""Of a source's name, before who is meant."""
 MOST_ROWS = 12
 MOST_NAMED_CELLS = 9
 """Raters up to which a cell of the heat map has room for its number."""
@@ -83,6 +85,7 @@ def intervals(rows: Sequence[tuple[str, Stat]], title: str, *, most: float | Non
         zeroline=low < 0 < high,
         zerolinecolor=GREY,
         nticks=6,
+        tickangle=0,
     )
     figure.update_yaxes(
         tickvals=list(range(len(drawn))), ticktext=[short(name) for name, _ in drawn], range=[-0.6, len(drawn) - 0.4]
@@ -159,8 +162,9 @@ def strengths(found: Sources) -> Figure | None:
     rows = []
     for one in found.found[: MOST_ROWS // 2]:
         if one.strength_by_people and one.strength_by_model:
-            rows.append((f"{one.name}, people", one.strength_by_people))
-            rows.append((f"{one.name}, model", one.strength_by_model))
+            name = _cut(one.name, SOURCE_CHARACTERS)
+            rows.append((f"{name}, people", one.strength_by_people))
+            rows.append((f"{name}, model", one.strength_by_model))
     return intervals(rows, "Strength")
 
 
@@ -223,7 +227,11 @@ def months(found: Sequence[Named]) -> Figure | None:
 
 def short(name: str) -> str:
     """The beginning of a name, as plain text: Plotly would take some tags for its own."""
-    return escape(name if len(name) <= NAME_CHARACTERS else f"{name[: NAME_CHARACTERS - 1]}…")
+    return escape(_cut(name, NAME_CHARACTERS))
+
+
+def _cut(name: str, most: int) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def titled(figure: Figure, title: str) -> None:

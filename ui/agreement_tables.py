@@ -53,7 +53,7 @@ def selection_words(report: Report) -> str:
     days = "".join(
         f", {word} {day}" for word, day in (("from", chosen.since), ("until", chosen.until)) if day is not None
     )
-    where = "" if chosen.project_id is None else f", project {chosen.project_id}"
+    where = f", project “{report.project}”" if report.project else ""
     whose = "everybody" if not chosen.people else ", ".join(report.name_of(person) for person in chosen.people)
     mode = {Mode.DIRECT: "Scores", Mode.PAIRWISE: "Winners", Mode.RANKING: "Rankings"}[chosen.mode]
     return f"{mode} by {report.model} beside {whose}, {report.rubric}{where}{days}: {KIND_WORDS[report.kind]}."
@@ -170,7 +170,7 @@ def _powered(report: Report) -> Table | None:
 
 
 def _anchoring(report: Report) -> Table | None:
-    if report.anchoring is None:
+    if report.anchoring is None or not report.anchoring.blind.n + report.anchoring.after.n:
         return None
     rows = (
         stat_row("The same as the model, blind", report.anchoring.blind),

@@ -13,7 +13,8 @@ def sources(report: Report) -> Table | None:
     pairs = report.selection.mode is Mode.PAIRWISE
     heads = ("Source", "Labels and verdicts", "Labels alone", "Verdicts alone", "Labelled", "Judged")
     rows = []
-    for one in report.sources.found:
+    shown = [one for one in report.sources.found if max(one.judged, one.mean.people.items) >= ENOUGH]
+    for one in shown:
         model = NONE if one.mean.model is None else f"{one.mean.model:.3f}"
         cells = (with_interval(one.mean.powered), with_interval(one.mean.people), model)
         row = (one.name, *cells, f"{one.mean.people.items:,}", f"{one.judged:,}")
@@ -23,14 +24,16 @@ def sources(report: Report) -> Table | None:
     if pairs:
         heads += ("Strength by people", "Strength by the model")
     return Table(
-        "sources", "Who wrote the better responses?", heads, tuple(rows), _sources_words(report.sources, pairs)
+        "sources", "Who wrote the better responses?", heads, tuple(rows), _words(report.sources, len(shown), pairs)
     )
 
 
-def _sources_words(found: Sources, pairs: bool) -> str:
+def _words(found: Sources, shown: int, pairs: bool) -> str:
     what = "Share of its pairs that it wins, a tie being half" if pairs else "Mean score"
     words = f"{what}; valid if labelled items are a random sample of the judged ones. "
     words += f"Too few: fewer than {ENOUGH} labelled items."
+    if shown < len(found.found):
+        words += f" {len(found.found) - shown:,} sources with fewer than {ENOUGH} judged items are left out."
     if pairs:
         words += (
             " Strength: Bradley and Terry's, on the log scale, 0 in the middle; people's of labels, the model's of "
