@@ -15,8 +15,10 @@ from backend.types import Mode
 
 @dataclass(frozen=True)
 class SourceSum:
-    """The model's verdicts on responses of these sources. sum: of what it expects. a_won, ties: of pairs."""
+    """The model's verdicts by one rubric version on responses of these sources. sum: of what it expects. a_won, ties:
+    of pairs."""
 
+    rubric_version: int
     names: SourceNames
     sum: Sum
     a_won: int

@@ -56,11 +56,11 @@ class _Model:
 
 @dataclass(frozen=True)
 class _Loaded:
-    """A mode's columns and their rows, at a moment. sums: by model, project, rubric version. reports: the last ones."""
+    """A mode's columns and their rows, at a moment. sums: by model and project. reports: the last ones."""
 
     columns: Columns
     rows: Rows
-    sums: dict[tuple[int, int | None, int | None], _Sums] = field(default_factory=dict)
+    sums: dict[tuple[int, int | None], _Sums] = field(default_factory=dict)
     reports: dict[Any, Report] = field(default_factory=dict)
 
 
@@ -76,7 +76,8 @@ class Comparing:
         last = self._last.get(mode)
         columns = read(session, last.columns if last else Columns(mode))
         if last is None or columns is not last.columns:
-            last = self._last[mode] = _Loaded(columns, rows_of(columns))
+            judged = last is not None and _judged(last.columns) == _judged(columns)
+            last = self._last[mode] = _Loaded(columns, rows_of(columns), last.sums if last and judged else {})
         return last
 
     def choices(self, mode: Mode) -> Choices:
@@ -116,6 +117,11 @@ class Comparing:
             return report
 
 
+def _judged(columns: Columns) -> tuple[int, int]:
+    """What the sums of verdicts depend on."""
+    return columns.newest.verdict, columns.newest.project_item
+
+
 def _compared(
     session: Session,
     loaded: _Loaded,
@@ -124,10 +130,10 @@ def _compared(
     rubrics: dict[int, str],
     people: dict[int, str],
 ) -> Report:
-    rows = loaded.rows.chosen(selection)
+    rows, rubric = loaded.rows.chosen(selection), selection.rubric_version_id
     labels = rows.labels
     model = _chosen(models, selection, rows.most_judged())
-    key = (model.id, selection.project_id, selection.rubric_version_id)
+    key = (model.id, selection.project_id)
     sums = loaded.sums.get(key)
     if sums is None:
         sums = loaded.sums[key] = _sums(session, selection.mode, *key)
@@ -151,14 +157,14 @@ def _compared(
         rows=rows,
         beside=beside,
         of_kind=of_kind,
-        sums=sums.by_rubric,
+        sums={key: sum_ for key, sum_ in sums.by_rubric.items() if rubric in (None, key)},
         rubrics=rubrics,
         people=people,
         models={one.id: one.name for one in models},
     )
     whose = compare_people(compared)
     found = figures(compared) | {
-        "sources": compare_sources(compared, sums.by_source),
+        "sources": compare_sources(compared, [one for one in sums.by_source if rubric in (None, one.rubric_version)]),
         "people": whose.people,
         "model_gold": whose.model_gold,
     }
@@ -208,7 +214,7 @@ def _chosen(models: Sequence[_Model], selection: Selection, most_judged: int | N
     return found[0] if found else _Model(NONE, "no model yet", "")
 
 
-def _sums(session: Session, mode: Mode, model: int, project: int | None, rubric: int | None) -> _Sums:
+def _sums(session: Session, mode: Mode, model: int, project: int | None) -> _Sums:
     """Several verdicts on one question count once, the newest; to look for it costs as much as the sums."""
 
     def asked(*, newest_only: bool) -> Sequence[Any]:
@@ -222,13 +228,11 @@ def _sums(session: Session, mode: Mode, model: int, project: int | None, rubric:
     by_rubric = {int(key): (int(n), float(total), float(squares)) for key, n, total, squares, _ in found}
     by_source = []
     if project is not None:
-        query = queries.source_sums(mode, model, project_id=project, rubric_version_id=rubric, newest_only=newest_only)
-        for text, n, total, squares, a_won, ties in session.execute(query):
-            by_source.append(SourceSum(source_names(text), (int(n), float(total), float(squares)), a_won, ties))
-    return _Sums(
-        {key: sum_ for key, sum_ in by_rubric.items() if rubric in (None, key)},
-        tuple(one for one in by_source if one.names),
-    )
+        query = queries.source_sums(mode, model, project_id=project, newest_only=newest_only)
+        for version, text, n, total, squares, a_won, ties in session.execute(query):
+            sum_ = (int(n), float(total), float(squares))
+            by_source.append(SourceSum(int(version), source_names(text), sum_, a_won, ties))
+    return _Sums(by_rubric, tuple(one for one in by_source if one.names))
 
 
 def _rubrics(session: Session) -> dict[int, str]:

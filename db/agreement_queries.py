@@ -170,11 +170,10 @@ def gold(mode: str) -> Select[int, Any]:
     return query.order_by(Adjudication.project_item_id)
 
 
-def source_sums(
-    mode: str, model_version_id: int, *, project_id: int, rubric_version_id: int | None, newest_only: bool
-) -> Select[*tuple[Any, ...]]:
-    """By who wrote the responses, as JSON: how many verdicts of this model could be read in the project, the sum of
-    what they expect, that of its square, and of pairs how many A won and how many neither."""
+def source_sums(mode: str, model_version_id: int, *, project_id: int, newest_only: bool) -> Select[*tuple[Any, ...]]:
+    """By rubric version and by who wrote the responses, as JSON: how many verdicts of this model could be read in the
+    project, the sum of what they expect, that of its square, and of pairs how many A won and how many neither.
+    """
     value = expected(mode)
     sources = cast(ProjectItem.sources, Text)
     same = and_(
@@ -184,18 +183,16 @@ def source_sums(
     )
     query = (
         select(
-            sources, func.count(), func.sum(value), func.sum(value * value),
+            Verdict.rubric_version_id, sources, func.count(), func.sum(value), func.sum(value * value),
             func.sum(case((Verdict.winner == "A", 1), else_=0)), func.sum(case((Verdict.winner == "tie", 1), else_=0)),
         )
         .select_from(ProjectItem)
         .join(Verdict, same)
         .where(*_given(mode, model_version_id), *_stated(ProjectItem.sources))
-        .group_by(sources)
-        .order_by(sources)
+        .group_by(Verdict.rubric_version_id, sources)
+        .order_by(Verdict.rubric_version_id, sources)
     )  # fmt: skip
-    if newest_only:
-        query = query.where(_is_newest(mode, model_version_id))
-    return query if rubric_version_id is None else query.where(Verdict.rubric_version_id == rubric_version_id)
+    return query.where(_is_newest(mode, model_version_id)) if newest_only else query
 
 
 def judge_count(model_version_id: int) -> Select[int]:
