@@ -14,6 +14,7 @@ from backend.jobs import JobKind, JobState, JobView
 from backend.project_export import FORMS, SUFFIXES
 from backend.project_rows import ColumnMapping, with_columns
 from backend.projects import ItemOrder, ProjectDraft, ProjectState
+from backend.row_files import is_on_hub
 from backend.types import Mode
 from ui.projects_render import import_report, preview_table, project_card
 from ui.services import Services
@@ -79,6 +80,9 @@ class _ProjectsPage:
                 label="File", file_count="single", type="filepath", height=150,
                 file_types=[".csv", ".tsv", ".jsonl", ".json", ".parquet", ".xlsx"],
             )  # fmt: skip
+            self.hub = gr.Textbox(
+                label="Or a data set of the hub", max_lines=1, placeholder="organisation/name, then Enter"
+            )
             with gr.Row():
                 self.columns = {
                     part: gr.Textbox(label=label, max_lines=1, min_width=160) for part, label in COLUMNS.items()
@@ -111,8 +115,9 @@ class _ProjectsPage:
         self.timer.tick(self._show, opened, [self.card], **private)
         new = {self.name, self.mode, self.rubrics, self.guidelines, self.blind, self.people, self.repeats, self.order}
         self.create.click(self._create, {*new, *opened}, [self.project, self.card, self.name], **private)
-        fields = {self.project, self.file, self.leave_out, *self.columns.values()}
-        self.file.upload(self._guess, fields, [self.preview, self.report, *self.columns.values()], **private)
+        fields = {self.project, self.file, self.hub, self.leave_out, *self.columns.values()}
+        guessed = [self.preview, self.report, *self.columns.values()]
+        gr.on([self.file.upload, self.hub.submit], self._guess, fields, guessed, **private)
         self.look.click(self._preview, fields, [self.preview], **private)
         self.take.click(self._take, fields, [self.report, self.card], **private)
         for button, state in (
@@ -236,9 +241,15 @@ class _ProjectsPage:
         return int(data[self.project])
 
     def _place(self, data: Mapping[Component, Any]) -> str:
-        if not data[self.file]:
-            raise InvalidInputError("No file was chosen. Drop one into the box.")
-        return str(data[self.file])
+        """An uploaded file, or a data set of the hub: never a file of this machine that somebody names."""
+        hub = (data[self.hub] or "").strip()
+        if data[self.file]:
+            return str(data[self.file])
+        if not hub:
+            raise InvalidInputError("No file was chosen. Drop one into the box, or name a data set of the hub.")
+        if not is_on_hub(hub):
+            raise InvalidInputError(f"{hub[:100]!r} is no data set of the hub. Its name is organisation/name.")
+        return hub
 
     def _mapping(self, data: Mapping[Component, Any], mode: Mode) -> ColumnMapping:
         guessed = self._services.importing.preview(self._place(data), mode).mapping

@@ -50,6 +50,19 @@ def make_project(page: Page, app: App, tmp_path: Path) -> None:
     expect(project).to_contain_text(re.compile(r"Judged\s*3"), timeout=60_000)
 
 
+def test_a_place_of_this_machine_is_no_data_set_of_the_hub(page: Page, app: App) -> None:
+    visit(page, app, ready=False)
+    page.goto(f"{app.url}projects")
+    page.get_by_label("Name", exact=True).fill("Kettles")
+    press(page, "Make project")
+    expect(page.get_by_role("region", name="Project")).to_contain_text("Kettles")
+    hub = page.get_by_label("Or a data set of the hub")
+    for place in ("/etc/passwd", "../launch", "docs/api.md", "tests/drills"):
+        hub.fill(place)
+        hub.press("Enter")
+        expect(page.get_by_text(f"'{place}' is no data set of the hub")).to_be_visible()
+
+
 def test_a_blind_project_is_labelled_by_keys_and_exported(page: Page, app: App, tmp_path: Path) -> None:
     make_project(page, app, tmp_path)
     page.goto(f"{app.url}label")
