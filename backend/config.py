@@ -141,6 +141,6 @@ def _require_own_address(host: str) -> None:
         own = False
     if not own:
         raise SettingsError(
-            f"The host {host!r} would open Assay to other machines without accounts: anybody who reaches the port could "
-            "read and change everything. Add --auth, so that people sign in, or use 127.0.0.1."
+            f"The host {host!r} would open Assay to other machines without accounts: anybody who reaches the port "
+            "could read and change everything. Add --auth, so that people sign in, or use 127.0.0.1."
         )

@@ -71,5 +71,4 @@ def _covariance(worth: "NDArray[np.float64]", judged: set[Pair], count: int) -> 
     for i, j in judged:
         information[i, j] = information[j, i] = -worth[i, j]
     np.fill_diagonal(information, -information.sum(axis=1))
-    covariance: NDArray[np.float64] = np.linalg.pinv(information)
-    return covariance
+    return np.linalg.pinv(information).astype(np.float64)
