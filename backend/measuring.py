@@ -122,10 +122,10 @@ def recall(session: Session, judge_id: int, labelled: LabelledSet) -> Measured |
     stored = {row.metric: row for row in queries.measurements(session, judge_id, labelled.digest)}
     wanted = [metric for metric in Metric if metric.mode is labelled.mode]
     read = _recalled_outcomes(session, judge_id, labelled)
-    if read is None or any(metric not in stored for metric in wanted):
+    if read is None or not stored:
         return None
     outcomes, unread = read
-    figures = tuple(_recalled(metric, stored[metric], outcomes) for metric in wanted)
+    figures = tuple(_recalled(metric, stored.get(metric), outcomes) for metric in wanted)
     return Measured(judge_id, labelled.name, labelled.digest, labelled.mode, outcomes, unread, figures)
 
 
@@ -289,8 +289,11 @@ def _keep_measurements(session: Session, measured: Measured) -> None:
             added(session, row)
 
 
-def _recalled(metric: Metric, row: rows.Measurement, outcomes: Sequence[Outcome]) -> Estimate:
-    """As it was stored; why a figure or its interval is missing is found out again, which costs nothing."""
-    if row.value is None or row.low is None:
+def _recalled(metric: Metric, row: rows.Measurement | None, outcomes: Sequence[Outcome]) -> Estimate:
+    """As it was stored; why a figure or its interval is missing is found out again, which costs nothing.
+
+    row: None for a figure that an earlier version did not have.
+    """
+    if row is None or row.value is None or row.low is None:
         return estimate(metric, outcomes)
     return Estimate(metric, row.value, row.low, row.high, row.n)

@@ -111,7 +111,7 @@ def heat_map(
     pairs = [n[i][j] for i in range(count) for j in range(i) if values[i][j] is not None]
     if not pairs:
         return None
-    texts = [["" if value is None else f"{value:.2f}" for value in row] for row in values]
+    texts = [["" if value is None else f"{value:.2f}".replace("0.", ".", 1) for value in row] for row in values]
     cells = Heatmap(
         x=list(range(count)),
         y=list(range(count)),

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SPREAD = {Mode.DIRECT: "Scores given, share of rows", Mode.PAIRWISE: "Probability of A, share of pairs"}
 RIGHT = {Mode.DIRECT: "Score within 1 of the label", Mode.PAIRWISE: "Accuracy without ties"}
+LEGEND_PIXELS = 22
+MOST_PIXELS = 32
 ROOM = 0.62
 """Of a category's height that its judges share."""
 
@@ -24,7 +26,7 @@ ROOM = 0.62
 def correlation(opinions: Opinions) -> Figure | None:
     """Everybody with everybody, those who agree side by side; None where no two share enough rows."""
     found = together(opinions)
-    figure = heat_map(found.raters, found.pearson, found.n, "Pearson of everybody with everybody")
+    figure = heat_map(found.raters, found.pearson, found.n, "Pearson")
     return None if figure is None else _downloadable(figure)
 
 
@@ -68,7 +70,7 @@ def by_category(opinions: Opinions) -> Figure | None:
         return None
     figure = framed(
         [_dots(found, name, place, len(judges)) for place, name in enumerate(judges)],
-        height=130 + max(40, 18 * len(judges)) * len(found) + 18 * len(judges),
+        height=100 + max(MOST_PIXELS, 13 * len(judges)) * len(found) + LEGEND_PIXELS * len(judges),
     )
     figure.update_xaxes(range=[-0.02, 1.02], tickvals=[0, 0.25, 0.5, 0.75, 1], ticktext=["0", ".25", ".5", ".75", "1"])
     figure.update_yaxes(
@@ -78,10 +80,12 @@ def by_category(opinions: Opinions) -> Figure | None:
     )
     titled(figure, f"{RIGHT[opinions.mode]}, n = {_counts([one.size for one in found])} rows")
     if len(judges) > 1:
+        room = 30 + LEGEND_PIXELS * len(judges)
         figure.update_layout(
-            showlegend=True, legend={"orientation": "v", "x": 0, "xref": "container", "y": 0, "yref": "container"},
-            margin_b=50 + 20 * len(judges),
-        )  # fmt: skip
+            showlegend=True,
+            legend={"x": 0, "xanchor": "left", "y": -34 / (figure.layout.height - room), "yanchor": "top"},
+            margin_b=room,
+        )
     return _downloadable(figure)
 
 

@@ -28,6 +28,7 @@ FIGURES = {
     "bench-distribution": ("What judges say how often", bench_charts.distribution),
     "bench-categories": ("By category", bench_charts.by_category),
 }
+TO_ITEMS = "() => { document.querySelector('#bench-items')?.scrollIntoView({block: 'start'}); }"
 Update = dict[Component, Any]
 
 
@@ -46,7 +47,7 @@ class OpenedRun:
                 self.files = [
                     gr.DownloadButton(f"Tables as {name}", size="sm") for name in ("Markdown", "LaTeX", "CSV")
                 ]
-            self.items = gr.HTML(label="Items behind a figure", visible=False)
+            self.items = gr.HTML(label="Items behind a figure", visible=False, elem_id="bench-items")
             self.items_file = gr.DownloadButton("Items as CSV", size="sm", visible=False)
             self.drawn_set = gr.Dropdown([], label="Set drawn", visible=False)
             self.why = gr.HTML(label="Why there are no figures", visible=False)
@@ -63,7 +64,8 @@ class OpenedRun:
         return [*shown_of_it, self.items, self.items_file, self.drawn_set, self.why, *figures]
 
     def wire(self, private: dict[str, Any]) -> None:
-        self.tables.select(self._behind, {self._opened}, [self.items, self.items_file], **private)
+        opened = self.tables.select(self._behind, {self._opened}, [self.items, self.items_file], **private)
+        opened.then(None, None, None, js=TO_ITEMS, **private)
         self.drawn_set.input(self._redraw, {self._opened, self.drawn_set}, self.outputs, **private)
 
     def show(self, job: JobView) -> Update:

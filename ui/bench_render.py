@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from backend.agreement import WINNERS
 from backend.bench import ReadRow, SetState
 from backend.bench_pace import Forecast
 from backend.bench_table import Line, Table
@@ -122,6 +123,7 @@ def items(name: str, set_name: str, rows: Sequence[ReadRow]) -> str:
 
 def _item(row: ReadRow) -> str:
     value = "" if row.value is None else f"{row.value:.2f}"
-    cells = "".join(f"<td>{escape(text)}</td>" for text in (row.label, row.said, value))
+    label = row.label if row.label in WINNERS or not row.label else f"{float(row.label):.3g}"
+    cells = "".join(f"<td>{escape(text)}</td>" for text in (label, row.said, value))
     words = escape(row.reason or row.instruction)
     return f"<tr><th scope='row'>{escape(row.row_id)}</th>{cells}<td class='assay-words' dir='auto'>{words}</td></tr>"

@@ -3,23 +3,23 @@
 Intervals are percentile bootstrap intervals at 95% (B. Efron, "Bootstrap methods: another look at the jackknife",
 Annals of Statistics 7 (1979) 1-26): RESAMPLES sets of as many rows are drawn with replacement from a fixed seed,
 so the same outcomes give the same interval, and every figure is computed anew on each, ranks and all. A resample
-is a row of counts (how often each row was drawn), so that all of them are computed at once. The share of
-order-sensitive pairs is a plain proportion and has Wilson's interval.
+is a row of counts (how often each row was drawn), so that all of them are computed at once. PROPORTIONS
+are plain shares of rows and have Wilson's interval.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 import numpy
-from numpy.typing import NDArray
 
-from backend.agreement import LEVEL, RESAMPLES, share
+from backend.agreement import RESAMPLES, share
+from backend.benchmarks.resampling import Floats, Statistic, in_blocks, interval, kendall, pearson, spearman
 from backend.errors import InvalidInputError
 from backend.ranking import TIE_MARGIN, pair_verdict
 from backend.types import Mode
-
-Floats = NDArray[numpy.float64]
 
 FEWEST = 3
 """Rows that a figure needs: two always lie on a line."""
@@ -28,14 +28,13 @@ KENDALL_ROWS = 2_500
 KENDALL_RESAMPLES = 200
 EQUAL = 1e-9
 """How far values may lie apart that are one and the same but for rounding."""
-NO_SPREAD = 1e-12
-"""Variance, of values scaled to about 1, that is only rounding."""
 
 
 class Metric(StrEnum):
-    """A figure. Of a direct set the first six, of a pairwise set the others.
+    """A figure. Of a direct set the first nine, of a pairwise set the others.
 
-    The correlations are of the expected score with the label; score_pearson is of the most probable score.
+    The correlations are of the expected score with the label; score_pearson, score_spearman and score_kendall are of
+    the most probable score, and within_one is how often that lies at most 1 from the label.
     length_pearson and longer_wins are baselines that read nothing: they judge by the responses' length alone.
     The accuracies leave out pairs labelled as a tie, except accuracy_with_ties, where a judge says tie within
     the margin: accuracy by the mean of both orders, first_order and second_order by the order A, B or B, A alone.
@@ -47,6 +46,9 @@ class Metric(StrEnum):
     SPEARMAN = "spearman"
     KENDALL = "kendall"
     SCORE_PEARSON = "score_pearson"
+    SCORE_SPEARMAN = "score_spearman"
+    SCORE_KENDALL = "score_kendall"
+    WITHIN_ONE = "within_one"
     ABSOLUTE_ERROR = "absolute_error"
     LENGTH_PEARSON = "length_pearson"
     ACCURACY = "accuracy"
@@ -60,6 +62,10 @@ class Metric(StrEnum):
     @property
     def mode(self) -> Mode:
         return Mode.DIRECT if self in _DIRECT else Mode.PAIRWISE
+
+
+PROPORTIONS = (Metric.ORDER_SENSITIVE, Metric.WITHIN_ONE)
+"""Plain shares of rows, which have Wilson's interval."""
 
 
 @dataclass(frozen=True)
@@ -124,24 +130,44 @@ class Estimate:
 
 def estimates(mode: Mode, outcomes: Sequence[Outcome], *, margin: float = TIE_MARGIN) -> tuple[Estimate, ...]:
     """Every figure of a mode. margin: |2p - 1| up to which a pair is a tie."""
-    return tuple(estimate(metric, outcomes, margin=margin) for metric in Metric if metric.mode is mode)
+    metrics = [metric for metric in Metric if metric.mode is mode]
+    samples = {metric: _sample(metric, outcomes, margin) for metric in metrics}
+    alike = defaultdict(list)
+    for metric, sample in samples.items():
+        if not sample.undefined() and metric not in PROPORTIONS:
+            alike[sample.n, _count(metric, sample.n)].append(metric)
+    resampled = dict[Metric, Floats]()
+    for (n, count), those in alike.items():
+        resampled.update(zip(those, in_blocks(n, count, _each([samples[metric] for metric in those])), strict=True))
+    return tuple(_estimate(metric, samples[metric], resampled.get(metric)) for metric in metrics)
+
+
+def _each(samples: Sequence["_Sample"]) -> Callable[[Floats], Floats]:
+    return lambda weights: numpy.stack([sample.values(weights) for sample in samples])
 
 
 def estimate(metric: Metric, outcomes: Sequence[Outcome], *, margin: float = TIE_MARGIN) -> Estimate:
     """One figure. Raises InvalidInputError for outcomes of the other mode."""
     sample = _sample(metric, outcomes, margin)
-    missing = sample.undefined()
-    if missing:
+    if sample.undefined() or metric in PROPORTIONS:
+        return _estimate(metric, sample, None)
+    values = in_blocks(sample.n, _count(metric, sample.n), _each([sample]))
+    return _estimate(metric, sample, values[0])
+
+
+def _estimate(metric: Metric, sample: "_Sample", resampled: Floats | None) -> Estimate:
+    """resampled: the figure of each resample; None where it is undefined, or a proportion."""
+    if missing := sample.undefined():
         return Estimate(metric, None, None, None, sample.n, missing)
     value = float(sample.values(numpy.ones((1, sample.n)))[0])
-    if metric is Metric.ORDER_SENSITIVE:
-        sensitive = share(round(value * sample.n), sample.n)
-        assert sensitive is not None, "a figure that is defined has rows"
-        return Estimate(metric, value, sensitive.low, sensitive.high, sample.n)
-    interval = _interval(sample.values(_resamples(sample.n, _count(metric, sample.n))))
-    if interval is None:
+    if resampled is None:
+        proportion = share(round(value * sample.n), sample.n)
+        assert proportion is not None, "a figure that is defined has rows"
+        return Estimate(metric, value, proportion.low, proportion.high, sample.n)
+    found = interval(resampled)
+    if found is None:
         return Estimate(metric, value, None, None, sample.n, _VARIES_TOO_LITTLE)
-    return Estimate(metric, value, *interval, sample.n)
+    return Estimate(metric, value, *found, sample.n)
 
 
 def paired_difference(
@@ -166,11 +192,13 @@ def paired_difference(
         return Estimate(metric, None, None, None, first.n, missing)
     once = numpy.ones((1, first.n))
     value = float((first.values(once) - second.values(once))[0])
-    weights = _resamples(first.n, _count(metric, first.n))
-    interval = _interval(first.values(weights) - second.values(weights))
-    if interval is None:
+    apart = in_blocks(
+        first.n, _count(metric, first.n), lambda weights: (first.values(weights) - second.values(weights))[None]
+    )
+    found = interval(apart[0])
+    if found is None:
         return Estimate(metric, value, None, None, first.n, _VARIES_TOO_LITTLE)
-    return Estimate(metric, value, *interval, first.n)
+    return Estimate(metric, value, *found, first.n)
 
 
 _VARIES_TOO_LITTLE = "These rows vary too little for resampling to give an interval."
@@ -201,7 +229,7 @@ class _Correlation:
 
     said: Floats
     label: Floats
-    correlate: Callable[[Floats, Floats, Floats], Floats]
+    correlate: Callable[[Floats, Floats], Statistic]
 
     @property
     def n(self) -> int:
@@ -218,7 +246,11 @@ class _Correlation:
 
     def values(self, weights: Floats) -> Floats:
         """weights (resamples, n) -> (resamples,); NaN where a resample has one value only."""
-        return self.correlate(self.said, self.label, weights)
+        return self._statistic(weights)
+
+    @cached_property
+    def _statistic(self) -> Statistic:
+        return self.correlate(self.said, self.label)
 
 
 _Sample = _Mean | _Correlation
@@ -234,18 +266,22 @@ def _sample(metric: Metric, outcomes: Sequence[Outcome], margin: float) -> _Samp
     return _PAIRWISE[metric](pairs, margin)
 
 
-def _expected(correlate: Callable[[Floats, Floats, Floats], Floats]) -> Callable[[list[ScoreOutcome]], _Sample]:
+def _expected(correlate: Callable[[Floats, Floats], Statistic]) -> Callable[[list[ScoreOutcome]], _Sample]:
     return lambda outcomes: _Correlation(
         _floats([outcome.expected for outcome in outcomes]), _labels(outcomes), correlate
     )
 
 
-def _score_pearson(outcomes: list[ScoreOutcome]) -> _Sample:
-    return _Correlation(_floats([outcome.score for outcome in outcomes]), _labels(outcomes), _pearson)
+def _scored(correlate: Callable[[Floats, Floats], Statistic]) -> Callable[[list[ScoreOutcome]], "_Sample"]:
+    return lambda outcomes: _Correlation(_floats([outcome.score for outcome in outcomes]), _labels(outcomes), correlate)
+
+
+def _within_one(outcomes: list[ScoreOutcome]) -> "_Sample":
+    return _Mean(_floats([abs(outcome.score - outcome.label) <= 1 + EQUAL for outcome in outcomes]))
 
 
 def _length_pearson(outcomes: list[ScoreOutcome]) -> _Sample:
-    return _Correlation(_floats([outcome.length for outcome in outcomes]), _labels(outcomes), _pearson)
+    return _Correlation(_floats([outcome.length for outcome in outcomes]), _labels(outcomes), pearson)
 
 
 def _absolute_error(outcomes: list[ScoreOutcome]) -> _Sample:
@@ -297,97 +333,18 @@ def _floats(values: Sequence[float]) -> Floats:
     return numpy.array(values, dtype=numpy.float64)
 
 
-def _resamples(n: int, count: int) -> Floats:
-    """How often each of n rows is drawn in each of count resamples: (count, n), every row sums to n."""
-    drawn = numpy.random.default_rng(0).integers(n, size=(count, n))
-    cells = (drawn + n * numpy.arange(count)[:, None]).ravel()
-    return numpy.bincount(cells, minlength=count * n).reshape(count, n).astype(numpy.float64)
-
-
 def _count(metric: Metric, n: int) -> int:
-    return KENDALL_RESAMPLES if metric is Metric.KENDALL and n > KENDALL_ROWS else RESAMPLES
-
-
-def _interval(values: Floats) -> tuple[float, float] | None:
-    """The percentiles that hold the middle 95%; None where more than 1 in 20 resamples is undefined."""
-    defined = values[~numpy.isnan(values)]
-    if len(defined) < LEVEL * len(values):
-        return None
-    low, high = numpy.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
-
-
-def _pearson(said: Floats, label: Floats, weights: Floats) -> Floats:
-    """Pearson's r of each resample, from its five sums. said, label (n,), weights (resamples, n)."""
-    x, y = (said - said.mean()) / said.std(), (label - label.mean()) / label.std()
-    sums = weights @ numpy.stack([x, y, x * y, x * x, y * y], axis=1) / len(x)
-    sx, sy, sxy, sxx, syy = sums.T
-    return _quotient(sxy - sx * sy, sxx - sx * sx, syy - sy * sy)
-
-
-def _spearman(said: Floats, label: Floats, weights: Floats) -> Floats:
-    """Pearson's r of the ranks within each resample; equal values share the mean of their ranks."""
-    x, y = _mid_ranks(said, weights), _mid_ranks(label, weights)
-    n = weights.shape[1]
-    middle = (n + 1) / 2  # the mean of any n ranks
-    x, y = (x - middle) / n, (y - middle) / n
-    sxy = numpy.einsum("rn,rn,rn->r", weights, x, y)
-    sxx = numpy.einsum("rn,rn,rn->r", weights, x, x)
-    syy = numpy.einsum("rn,rn,rn->r", weights, y, y)
-    return _quotient(sxy / n, sxx / n, syy / n)
-
-
-def _mid_ranks(values: Floats, weights: Floats) -> Floats:
-    """The rank from 1 of each value in each resample: (resamples, n); without meaning where it was not drawn."""
-    _, group = numpy.unique(values, return_inverse=True)
-    counts = _group_counts(group, weights)
-    ranks = numpy.cumsum(counts, axis=1) - (counts - 1) / 2
-    return numpy.ascontiguousarray(ranks[:, group])
-
-
-def _group_counts(group: NDArray[numpy.int64], weights: Floats) -> Floats:
-    """How many rows of each group a resample has: (resamples, groups)."""
-    order = numpy.argsort(group, kind="stable")
-    starts = numpy.searchsorted(group[order], numpy.arange(group.max() + 1))
-    counts: Floats = numpy.add.reduceat(weights[:, order], starts, axis=1)
-    return counts
-
-
-def _kendall(said: Floats, label: Floats, weights: Floats) -> Floats:
-    """Kendall's tau-b of each resample (M. G. Kendall, "The treatment of ties in ranking problems", Biometrika 33
-    (1945) 239-251): (concordant - discordant) / sqrt((pairs - tied in x) * (pairs - tied in y)).
-
-    The counts are whole numbers below 2^24, so float32 holds them exactly.
-    """
-    x, y = numpy.unique(said, return_inverse=True)[1], numpy.unique(label, return_inverse=True)[1]
-    n = len(x)
-    drawn = weights.astype(numpy.float32)
-    difference = numpy.zeros(len(weights))
-    block = max(1, 4_000_000 // n)
-    for start in range(0, n, block):
-        stop = min(start + block, n)
-        signs = numpy.sign(x[start:stop, None] - x[None]) * numpy.sign(y[start:stop, None] - y[None])
-        against = drawn @ signs.T.astype(numpy.float32)
-        difference += numpy.einsum("rn,rn->r", against, weights[:, start:stop])
-    untied_x = n * n - (_group_counts(x, weights) ** 2).sum(1)
-    untied_y = n * n - (_group_counts(y, weights) ** 2).sum(1)
-    return _quotient(difference / n**2, untied_x / n**2, untied_y / n**2)
-
-
-def _quotient(covariance: Floats, spread_x: Floats, spread_y: Floats) -> Floats:
-    """covariance / sqrt(spread_x * spread_y), within -1..1; NaN where one of them has no spread, but for rounding."""
-    values = numpy.full(len(covariance), numpy.nan)
-    defined = (spread_x > NO_SPREAD) & (spread_y > NO_SPREAD)
-    quotient = covariance[defined] / numpy.sqrt(spread_x[defined] * spread_y[defined])
-    values[defined] = numpy.clip(quotient, -1, 1)
-    return values
+    return KENDALL_RESAMPLES if metric in (Metric.KENDALL, Metric.SCORE_KENDALL) and n > KENDALL_ROWS else RESAMPLES
 
 
 _DIRECT: dict[Metric, Callable[[list[ScoreOutcome]], _Sample]] = {
-    Metric.PEARSON: _expected(_pearson),
-    Metric.SPEARMAN: _expected(_spearman),
-    Metric.KENDALL: _expected(_kendall),
-    Metric.SCORE_PEARSON: _score_pearson,
+    Metric.PEARSON: _expected(pearson),
+    Metric.SPEARMAN: _expected(spearman),
+    Metric.KENDALL: _expected(kendall),
+    Metric.SCORE_PEARSON: _scored(pearson),
+    Metric.SCORE_SPEARMAN: _scored(spearman),
+    Metric.SCORE_KENDALL: _scored(kendall),
+    Metric.WITHIN_ONE: _within_one,
     Metric.ABSOLUTE_ERROR: _absolute_error,
     Metric.LENGTH_PEARSON: _length_pearson,
 }

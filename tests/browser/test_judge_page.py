@@ -126,6 +126,11 @@ def write_rubric(page: Page, criterion: str) -> None:
         page.get_by_label(f"Score {score}", exact=True).fill(f"What {score} looks like.")
 
 
+def test_the_first_visit_finds_a_rubric_chosen(app: App, page: Page) -> None:
+    visit(page, app)
+    expect(page.get_by_label("Rubric from the library")).to_have_value("Helpfulness")
+
+
 def test_a_stranger_writes_a_rubric_judges_overrides_reloads_and_the_row_is_in_sqlite(page: Page, app: App) -> None:
     visit(page, app)
     write(page, "Say hello to a friend.", "Hello, my dear friend!")

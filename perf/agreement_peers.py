@@ -1,7 +1,7 @@
 """Every figure of the agreement page on real labels beside scikit-learn, SciPy, statsmodels, krippendorff and evalica.
 
-    python -m perf.peer_sets --data FOLDER/dev --home HOME --rows 100     # once: the projects, judged
-    python -m perf.peers --home HOME
+    python -m perf.agreement_sets --data FOLDER/dev --home HOME --rows 100     # once: the projects, judged
+    python -m perf.agreement_peers --home HOME
 
 The other packages get the rows straight from the tables, by SQL of this script. Figures must be equal to 1e-6, but for
 two kinds: bootstrap intervals are drawn anew (SciPy's BCa), so they are near, and evalica stops its fit earlier. Ends
@@ -32,7 +32,7 @@ from backend.agreement_rows import Selection
 from backend.comparing import Comparing
 from backend.types import Mode
 from db.session import Store
-from perf.peer_sets import SETS
+from perf.agreement_sets import SETS
 
 EXACT, NEAR = 1e-6, 0.05
 """How far figures may differ, and the ends of bootstrap intervals."""
@@ -80,7 +80,7 @@ def main() -> int:
         lengths = {(item, place): len(words) for item, place, words in connection.execute(text(TEXTS))}
         for name, mode in SETS.items():
             if name not in projects:
-                print(f"{name} is no project of this home yet: run perf.peer_sets.")
+                print(f"{name} is no project of this home yet: run perf.agreement_sets.")
                 continue
             rows = connection.execute(text(ROWS), {"project": projects[name]}).mappings().all()
             report = Comparing(store).report(Selection(mode=mode, project_id=projects[name]))

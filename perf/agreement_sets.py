@@ -1,6 +1,6 @@
 """Three real sets that people labelled, as projects with their own labels, judged by the judge of a home.
 
-    python -m perf.peer_sets --data FOLDER/dev --home HOME --rows 100
+    python -m perf.agreement_sets --data FOLDER/dev --home HOME --rows 100
 
 Makes what is missing and judges what is not judged yet, verdict only, so it can be ended and started again. The rows
 are drawn with a seed: the same number is the same rows.
