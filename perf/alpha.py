@@ -97,6 +97,7 @@ def _sweep(direct: Path, pairwise: Path, home: Path, options: argparse.Namespace
     from backend.registry import Registry
     from backend.sweep_spec import read_sweep
     from backend.sweeps import Sweeps
+    from backend.users import owner
     from db.models import Reading
     from db.session import Store
 
@@ -116,10 +117,10 @@ def _sweep(direct: Path, pairwise: Path, home: Path, options: argparse.Namespace
         work()
         return time.perf_counter() - started
 
-    took = timed(lambda: sweeps.run(spec, 1, _quiet, NEVER))
+    took = timed(lambda: sweeps.run(spec, owner(store), _quiet, NEVER))
     with store.read() as session:
         count, judging = session.execute(select(func.count(Reading.id), func.sum(Reading.seconds))).one()
-    again = timed(lambda: sweeps.run(spec, 1, _quiet, NEVER))
+    again = timed(lambda: sweeps.run(spec, owner(store), _quiet, NEVER))
     print(
         f"sweep of {len(ALPHAS)} alphas and both experts, {count} readings: {took:.1f} s, judging alone {judging:.1f} s"
     )

@@ -184,7 +184,7 @@ def test_a_sweep_names_folders_sets_and_alphas_and_is_queued_once(room: Room, ow
     job = room.jobs.get(job_id)
     assert (job.kind, job.title) == (JobKind.SWEEP, "direct-expert + pairwise-expert: linear, 2 alphas, 1 set")
     assert job.spec["alphas"] == [0.0, 0.5]
-    assert job.spec["sets"] == [{"name": "dev/direct_kind", "size": 3, "seed": 0}]
+    assert job.spec["sets"] == [{"name": "dev/direct_kind", "size": 3, "seed": 0, "labelled_by": None}]
     assert job.spec["joint"] is None
     with pytest.raises(ConflictError, match="runs exactly this sweep already"):
         room.lab.sweep(room.wish(base_id=room.ids["base"]), owner_id)

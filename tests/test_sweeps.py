@@ -41,6 +41,7 @@ class Lab:
     store: Store
     home: Path
     family: Family
+    owner_id: int
 
     @property
     def sweeps(self) -> Sweeps:
@@ -54,7 +55,7 @@ class Lab:
         return read_sweep({**document, **changes})
 
     def run(self, spec: SweepSpec, cancel: threading.Event | None = None) -> SweepResult:
-        return self.sweeps.run(spec, 1, lambda message, fraction: None, cancel or threading.Event())
+        return self.sweeps.run(spec, self.owner_id, lambda message, fraction: None, cancel or threading.Event())
 
     def count(self, what: Any) -> int:
         with self.store.read() as session:
@@ -67,9 +68,9 @@ class Lab:
 
 
 @pytest.fixture
-def lab(store: Store, tmp_path: Path, family: Family) -> Lab:
+def lab(store: Store, owner_id: int, tmp_path: Path, family: Family) -> Lab:
     write_sets(tmp_path / "data", ROWS)
-    return Lab(store, tmp_path, family)
+    return Lab(store, tmp_path, family, owner_id)
 
 
 @pytest.fixture
@@ -169,7 +170,7 @@ def test_a_cancelled_sweep_goes_on_where_it_was(lab: Lab) -> None:
     for beginning in ("direct, dev/direct", "pairwise, dev/pairwise", "linear 0.3, dev/pairwise"):
         cancel, report = cancelled_at(beginning)
         with pytest.raises(CancelledError):
-            lab.sweeps.run(lab.spec(), 1, report, cancel)
+            lab.sweeps.run(lab.spec(), lab.owner_id, report, cancel)
     assert 0 < lab.count(rows.Reading.id) < whole
     result = lab.run(lab.spec())
     assert result.missing == ()
@@ -180,7 +181,7 @@ def test_a_cancelled_sweep_goes_on_where_it_was(lab: Lab) -> None:
 def test_the_result_is_put_together_again_from_the_store_alone(lab: Lab, loads: list[Path]) -> None:
     result = lab.run(lab.spec(base=str(lab.family.base)))
     loads.clear()
-    again = Lab(Store(str(lab.store.url)), lab.home, lab.family)
+    again = Lab(Store(str(lab.store.url)), lab.home, lab.family, lab.owner_id)
     assert again.sweeps.result(lab.spec(base=str(lab.family.base))) == result
     assert loads == []
     again.store.close()
@@ -256,7 +257,7 @@ def test_progress_names_the_point_and_never_goes_back(lab: Lab) -> None:
         if "readings" in message:
             told.append((message, fraction or 0.0))
 
-    lab.sweeps.run(lab.spec(alphas=[0.3]), 1, report, threading.Event())
+    lab.sweeps.run(lab.spec(alphas=[0.3]), lab.owner_id, report, threading.Event())
     fractions = [fraction for _, fraction in told]
     assert fractions == sorted(fractions)
     assert told[-1] == ("linear 0.3, dev/pairwise_kind (4 of 6): 8 of 8 readings.", 1.0)
