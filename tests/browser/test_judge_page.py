@@ -348,6 +348,10 @@ def test_bad_input_is_named_and_changes_nothing(
 def test_no_rubric_chosen_is_said(page: Page, app: App) -> None:
     visit(page, app)
     write(page, "Say hello.", "Hello")
+    rubric = page.get_by_label("Rubric from the library")
+    expect(rubric).to_have_value("Helpfulness")
+    rubric.fill("")
+    rubric.press("Tab")
     press(page, "Judge")
     expect(page.get_by_text("No rubric is chosen")).to_be_visible()
 
