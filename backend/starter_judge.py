@@ -51,13 +51,13 @@ def prepare_starter_judge(
 
 def _expert(format: str, base: Path, home: Path, report: Report, shipped: Path) -> Path:
     """The base with one of the shipped adapters put into it."""
-    from backend.adapters import apply_adapter
-
     adapter = shipped / format
     made_of = digest_of(base.name, [file.read_bytes().hex() for file in sorted(adapter.iterdir()) if file.is_file()])
     folder = home / "models" / f"starter-{format}-{made_of[:8]}"
     if is_complete(folder):
         return folder
+    from backend.adapters import apply_adapter  # imports torch, which a start that finds all made does without
+
     report(f"Putting the {format} expert's adapter into the starter model (once).", None)
     leftovers = f".starter-{format}.partial-"
     for leftover in folder.parent.glob(f"{leftovers}*"):

@@ -95,6 +95,20 @@ def test_the_second_time_nothing_is_made(home: Path, shipped: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in times} == times
 
 
+def test_a_start_that_finds_all_made_loads_no_torch(home: Path, shipped: Path) -> None:
+    made = prepared(home, shipped)
+    script = (
+        "import json, sys; from pathlib import Path; from backend.starter import StarterSource;"
+        "from backend.starter_judge import prepare_starter_judge;"
+        "home, shipped, source = sys.argv[1:];"
+        "made = prepare_starter_judge(Path(home), print, source=StarterSource(**json.loads(source)), shipped=Path(shipped));"
+        "print(made.judge); print('torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", script, home, shipped, json.dumps(asdict(SOURCE))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.splitlines()[-2:] == [str(made.judge), "False"]
+
+
 def test_other_adapters_make_another_judge_beside_the_old_one(home: Path, shipped: Path, tiny_model: Path) -> None:
     first = prepared(home, shipped)
     shutil.rmtree(shipped / "pairwise")
