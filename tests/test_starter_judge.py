@@ -101,7 +101,8 @@ def test_a_start_that_finds_all_made_loads_no_torch(home: Path, shipped: Path) -
         "import json, sys; from pathlib import Path; from backend.starter import StarterSource;"
         "from backend.starter_judge import prepare_starter_judge;"
         "home, shipped, source = sys.argv[1:];"
-        "made = prepare_starter_judge(Path(home), print, source=StarterSource(**json.loads(source)), shipped=Path(shipped));"
+        "source = StarterSource(**json.loads(source));"
+        "made = prepare_starter_judge(Path(home), print, source=source, shipped=Path(shipped));"
         "print(made.judge); print('torch' in sys.modules)"
     )
     command = [sys.executable, "-c", script, home, shipped, json.dumps(asdict(SOURCE))]
