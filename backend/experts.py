@@ -22,8 +22,6 @@ from backend.starter import Report, is_complete
 from backend.training_progress import progress_of
 from backend.types import digest_of
 
-FREE_BYTES_PER_WEIGHT_BYTE = 3
-"""Disk that a training takes: checkpoints and the finished model, by the size of the base."""
 LOG_LINES = 12
 
 

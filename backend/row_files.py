@@ -8,7 +8,9 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from backend.errors import DataFetchError, InvalidInputError
 
@@ -18,6 +20,9 @@ PARQUET_BATCH = 1_000
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _OTHER_ENCODINGS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+
+
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -224,3 +229,15 @@ def _parsed(text: bytes) -> Any:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def validated(form: type[M], raw: RawRow, fault: str, cure: str) -> M:
+    """The row in this form. Raises InvalidInputError: the row and its field, the fault in words, and the cure."""
+    if isinstance(raw.value, Unreadable):
+        raise InvalidInputError(f"The row in {raw.where} can't be used. {raw.value.reason} Remove the line.")
+    try:
+        return form.model_validate(raw.value)
+    except ValidationError as error:
+        detail = error.errors()[0]
+        field = ".".join(str(step) for step in detail["loc"]) or "the row"
+        raise InvalidInputError(f"The row in {raw.where} {fault}: {field}: {detail['msg']}. {cure}") from error

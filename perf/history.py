@@ -23,6 +23,7 @@ from backend.history import Agreement, Filter, History
 from backend.types import SCORES, Mode, digest_of
 from db import models
 from db.session import Store
+from perf.timing import seconds_of
 
 CHUNK = 10_000
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -45,7 +46,7 @@ def main() -> None:
         size = sum(part.stat().st_size for part in Path(folder).iterdir()) / 1e6
         print(f"{options.verdicts:,} verdicts in {size:,.0f} MB, written in {time.perf_counter() - started:.0f} s")
         for name, ask in _questions(History(store)).items():
-            times = [_seconds(ask) for _ in range(options.runs)]
+            times = [seconds_of(ask) for _ in range(options.runs)]
             print(f"{name:<38} median {statistics.median(times) * 1000:8.1f} ms   first {times[0] * 1000:8.1f} ms")
         store.close()
 
@@ -170,12 +171,6 @@ def _label(number: int) -> dict[str, Any]:
 
 def _share(number: int) -> int:
     return 1 + SHARES[number % len(SHARES)]
-
-
-def _seconds(ask: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    ask()
-    return time.perf_counter() - started
 
 
 def _options() -> argparse.Namespace:

@@ -25,6 +25,7 @@ from backend.types import Mode
 from db import models
 from db.session import Store
 from perf.history import CHUNK, fill
+from perf.timing import seconds_of
 
 LEAD, ANN, BOB = 1, 2, 3
 
@@ -43,7 +44,7 @@ def main() -> None:
         )
         slowest = 0.0
         for name, ask in _questions(store, project_id).items():
-            times = [_seconds(ask) for _ in range(options.runs)]
+            times = [seconds_of(ask) for _ in range(options.runs)]
             slowest = max(slowest, *times)
             print(f"{name:<42} median {statistics.median(times) * 1000:8.1f} ms   first {times[0] * 1000:8.1f} ms")
         print(f"the slowest answer of all: {slowest:.2f} s")
@@ -106,12 +107,6 @@ def _project(store: Store, items: int) -> int:
             ]  # fmt: skip
             session.execute(insert(models.Reveal), reveals)
     return view.id
-
-
-def _seconds(ask: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    ask()
-    return time.perf_counter() - started
 
 
 def _options() -> argparse.Namespace:

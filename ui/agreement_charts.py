@@ -17,7 +17,6 @@ from ui.shell import escape
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-AMBER = "rgb(217, 119, 6)"
 NAME_CHARACTERS = 24
 SOURCE_CHARACTERS = 14
 """Of a source's name, before who is meant."""

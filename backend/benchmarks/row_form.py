@@ -2,11 +2,11 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ValidationError, field_validator
+from pydantic import BaseModel, field_validator
 
 from backend.benchmarks.labelled import Label, Labeller
 from backend.errors import InvalidInputError
-from backend.row_files import RawRow, Unreadable
+from backend.row_files import RawRow, Unreadable, validated
 from backend.types import SCORES, Mode
 
 
@@ -88,18 +88,10 @@ def _chosen(people: Label | None, gpt4: Label | None, by: Labeller | None) -> tu
 
 
 def parsed(line: RawRow) -> DirectRow | PairRow:
-    if isinstance(line.value, Unreadable):
-        raise InvalidInputError(f"The row in {line.where} can't be used. {line.value.reason} Remove the line.")
-    try:
-        if mode_of(line) is Mode.PAIRWISE:
-            return PairRow.model_validate(line.value)
-        return DirectRow.model_validate(line.value)
-    except ValidationError as error:
-        detail = error.errors()[0]
-        field = ".".join(str(step) for step in detail["loc"]) or "the row"
-        raise InvalidInputError(
-            f"The row in {line.where} can't be used: {field}: {detail['msg']}. Correct it or remove the line."
-        ) from error
+    fault, cure = "can't be used", "Correct it or remove the line."
+    if not isinstance(line.value, Unreadable) and mode_of(line) is Mode.PAIRWISE:
+        return validated(PairRow, line, fault, cure)
+    return validated(DirectRow, line, fault, cure)
 
 
 def checked_label(label: Label, line: RawRow) -> Label:

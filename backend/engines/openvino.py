@@ -171,6 +171,7 @@ class OpenVinoEngine:
 
     def _leave(self, row: "_Row") -> None:
         self._blocks.give_back(row.table)
+        row.drafter = Drafter(())
 
     def _begin(self, row: "_Row", cancel: threading.Event) -> None:
         """Read the row's prompt and pick its first token."""
@@ -178,6 +179,7 @@ class OpenVinoEngine:
         logits = self._prefill(row.table, row.prompt_ids, row.cached, cancel)
         self._blocks.were_read(row.prompt_ids, row.table)
         row.cached = len(row.prompt_ids)
+        row.drafter = Drafter(row.prompt_ids)
         row.picked = [row.picker.pick(logits)]
         row.seconds += time.monotonic() - started
 
@@ -262,15 +264,13 @@ class OpenVinoEngine:
 @dataclass(kw_only=True)
 class _Row(Row):
     """picker: draws its tokens. limit: of its feedback. table: its blocks of the cache, from _seat() to _leave().
-    picked: tokens that are to be put behind it. drafter: guesses what it writes."""
+    picked: tokens that are to be put behind it. drafter: guesses what it writes, from _begin() to _leave()."""
 
     picker: TokenPicker
     limit: int
     table: Table = field(default_factory=lambda: Table([], 0))
     picked: list[int] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.drafter = Drafter(self.prompt_ids)
+    drafter: Drafter = field(default_factory=lambda: Drafter(()))
 
 
 def _choose_dtype(wanted: str) -> str:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from backend.errors import InvalidInputError
-from backend.row_files import RawRow, Unreadable
+from backend.row_files import RawRow, validated
 from backend.types import SCORES, Mode
 
 Row = dict[str, Any]
@@ -63,17 +63,7 @@ P = TypeVar("P", bound=Published)
 
 def parsed(form: type[P], raw: RawRow) -> P:
     """The row in this form. Raises InvalidInputError that names the row and the field."""
-    if isinstance(raw.value, Unreadable):
-        raise InvalidInputError(f"The row in {raw.where} can't be used. {raw.value.reason} Remove the line.")
-    try:
-        return form.model_validate(raw.value)
-    except ValidationError as error:
-        detail = error.errors()[0]
-        field = ".".join(str(step) for step in detail["loc"]) or "the row"
-        raise InvalidInputError(
-            f"The row in {raw.where} is not in the published form: {field}: {detail['msg']}. Take the file as it was "
-            "published."
-        ) from error
+    return validated(form, raw, "is not in the published form", "Take the file as it was published.")
 
 
 def states(raws: Sequence[RawRow], field: str) -> bool:
