@@ -7,11 +7,9 @@ from collections.abc import Iterator
 
 import gradio as gr
 import pytest
-from gradio.routes import App
 
 from backend.errors import ConflictError
 from db.errors import StoreBusyError
-from ui.gradio_import import without_web_applications
 from ui.shell import CSS_PATH, escape, shown, theme
 
 
@@ -91,10 +89,3 @@ def test_the_look_asks_no_other_machine_for_fonts_or_pictures() -> None:
     styles = look._get_theme_css() + CSS_PATH.read_text(encoding="utf-8")
     assert look._stylesheets == []
     assert re.findall(r"@import|url\((?!\"data:)", styles) == []
-
-
-def test_gradio_makes_no_web_application_while_pages_are_laid_out() -> None:
-    real = App.create_app
-    with without_web_applications():
-        assert App.create_app(object()) is None
-    assert App.create_app is real

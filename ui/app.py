@@ -26,7 +26,7 @@ from ui import (
 )
 from ui.asker import guard, who_is_here
 from ui.front_door import FrontDoor
-from ui.gradio_import import without_web_applications
+from ui.gradio_import import without_throwaways
 from ui.services import Services
 from ui.shell import CSS_PATH, header, theme
 
@@ -76,7 +76,7 @@ PEOPLE = Place("People", "people", Role.ADMIN, "Who may sign in, and what each m
 def build(services: Services, *, accounts: bool = False) -> gr.Blocks:
     """All pages, one route each. accounts: people sign in, so each sees the pages that their role opens."""
     places = (*PLACES, PEOPLE) if accounts else PLACES
-    with without_web_applications():
+    with without_throwaways():
         demo = _pages(services, places, accounts=accounts)
     if accounts:
         guard(demo, {place.path: place.least for place in places}, services.who, services.accounts)

@@ -26,16 +26,19 @@ def import_gradio() -> None:
 
 
 @contextmanager
-def without_web_applications() -> Iterator[None]:
-    """Lay out pages without the web application that gradio 6.31 makes after each route, and then throws away.
+def without_throwaways() -> Iterator[None]:
+    """Lay out pages without what gradio 6.31 makes after each route and throws away at the next.
 
-    launch() makes the one that is served, of all pages (gradio.blocks.Blocks.__exit__ and launch).
+    That is the description of all components so far, and a web application of it (gradio.blocks.Blocks.__exit__);
+    launch() makes both anew, of all pages. What Blocks.__exit__ itself reads of the description is its pages.
     """
+    from gradio.blocks import Blocks
     from gradio.routes import App
 
-    real = App.create_app
+    create_app, get_config_file = App.create_app, Blocks.get_config_file
     App.create_app = staticmethod(lambda *_args, **_options: None)
+    Blocks.get_config_file = lambda blocks: {"pages": blocks.pages}
     try:
         yield
     finally:
-        App.create_app = staticmethod(real)
+        App.create_app, Blocks.get_config_file = staticmethod(create_app), get_config_file
