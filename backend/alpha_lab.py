@@ -75,6 +75,7 @@ class SweepWish:
     base_id: int | None = None
     joint_id: int | None = None
     density: float | None = None
+    lambda_: float | None = None
 
 
 @dataclass(frozen=True)
@@ -180,16 +181,12 @@ class AlphaLab:
         planned = next((one for one in asked.plan() if one.key == key and one.role == "merge"), None)
         if planned is None or planned.method is None or planned.alpha is None:
             raise InvalidInputError(f"{key!r} is no merged point of sweep {job_id}. Choose one of the list.")
-        uses = USES[planned.method]
         spec = describe(
             planned.method,
             self._home,
             lambda message, fraction: None,
-            direct=asked.direct,
-            pairwise=asked.pairwise,
-            base=asked.base if "base" in uses else None,
             alpha=planned.alpha,
-            **({"density": asked.density} if "density" in uses else {}),
+            **asked.taken_by(planned.method),
         )
         return self._merge(MergeOrder(spec, activate=True), user_id)
 
@@ -211,13 +208,14 @@ class AlphaLab:
         folders = {role: self._folder(role, model_id) for role, model_id in _ids(wish).items()}
         if not wish.sets:
             raise InvalidInputError("No set is chosen. Choose at least one to measure on.")
-        takes_density = any("density" in USES.get(method, ()) for method in wish.methods)
+        taken = {name for method in wish.methods for name in USES.get(method, ())}
         return read_sweep(
             {
                 **folders,
                 "methods": list(wish.methods),
                 "alphas": read_alphas(wish.alphas),
-                "density": wish.density if takes_density else None,
+                "density": wish.density if "density" in taken else None,
+                "lambda": wish.lambda_ if "lambda" in taken else None,
                 "sets": [WantedSet(name=name, size=wish.rows) for name in wish.sets],
             }
         )

@@ -35,12 +35,13 @@ class SweepSpec(BaseModel):
 
     direct, pairwise: the experts. base: what both were trained from; a baseline, and needed by the methods that
     merge differences to it. joint: a model trained on both formats, a baseline. alphas: weights of the direct
-    expert, 0..1. density: of the methods that drop differences. sets: places as "dev/direct_human_mix".
+    expert, 0..1. density: of the methods that drop differences. lambda: scale of the differences, of the methods
+    that have one; unset is 1. sets: places as "dev/direct_human_mix".
     verdict_only: feedback is not written; one verdict a prompt is what a grid of alphas can afford. dtype: of the
     loaded models. Two specs that mean the same are the same document.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, serialize_by_alias=True)
 
     direct: Path
     pairwise: Path
@@ -49,6 +50,7 @@ class SweepSpec(BaseModel):
     methods: tuple[Method, ...] = Field(("linear",), min_length=1)
     alphas: tuple[float, ...] = Field(min_length=1)
     density: float | None = Field(None, gt=0, le=1)
+    lambda_: float | None = Field(None, ge=0, alias="lambda")
     sets: tuple[WantedSet, ...] = Field(min_length=1)
     verdict_only: Literal[True] = True
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -77,8 +79,9 @@ class SweepSpec(BaseModel):
             users = [method for method in self.methods if name in USES[method]]
             if users and value is None:
                 raise ValueError(f"the method {users[0]} needs a {name}; give it, or leave the method out")
-        if self.density is not None and not any("density" in USES[method] for method in self.methods):
-            raise ValueError(f"none of the methods {', '.join(self.methods)} uses a density; leave it out")
+        for name, value in (("density", self.density), ("lambda", self.lambda_)):
+            if value is not None and not any(name in USES[method] for method in self.methods):
+                raise ValueError(f"none of the methods {', '.join(self.methods)} uses a {name}; leave it out")
         return self
 
     def plan(self) -> tuple[PlannedPoint, ...]:
@@ -88,6 +91,12 @@ class SweepSpec(BaseModel):
         baselines = [PlannedPoint(role) for role in roles if folders[role] is not None]
         merges = [PlannedPoint("merge", method, alpha) for method in self.methods for alpha in self.alphas]
         return (*baselines, *merges)
+
+    def taken_by(self, method: str) -> dict[str, Any]:
+        """What backend.mergeable.describe() is given for a merge by this method, but for its alpha."""
+        options = {"base": self.base, "density": self.density, "lambda": self.lambda_}
+        used = {name: value for name, value in options.items() if name in USES[method] and value is not None}
+        return {"direct": self.direct, "pairwise": self.pairwise, **used}
 
     def folder(self, role: Role) -> Path:
         """Of a baseline that the sweep has."""

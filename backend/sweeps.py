@@ -20,7 +20,7 @@ from backend.jobs import JobContext
 from backend.live_alpha import ENDS_AT_EXPERTS, LiveAlpha, at_alpha, ends_are_experts, live_digest
 from backend.loading import load_judge
 from backend.measuring import Measured, measure, recall
-from backend.merge_spec import USES, MergeSpec
+from backend.merge_spec import MergeSpec
 from backend.mergeable import check_mergeable, describe
 from backend.merging import merge
 from backend.models import find_model
@@ -92,16 +92,11 @@ class Sweeps:
 
     def _open(self, spec: SweepSpec, report: Report) -> "_Sweep":
         sets = tuple(open_set(wanted, self._data_folder, self._store) for wanted in spec.sets)
-        merges = {method: self._described(spec, method, report) for method in (LINEAR, *spec.methods)}
+        merges = {  # at some alpha; the others differ in that alone
+            method: describe(method, self._home, report, alpha=0.5, **spec.taken_by(method))
+            for method in (LINEAR, *spec.methods)
+        }
         return _Sweep(spec, sets, merges, ends_are_experts(merges[LINEAR]))
-
-    def _described(self, spec: SweepSpec, method: str, report: Report) -> MergeSpec:
-        """At some alpha; the others differ in that alone."""
-        given = {"density": spec.density} if "density" in USES[method] else {}
-        base = spec.base if "base" in USES[method] else None
-        return describe(
-            method, self._home, report, direct=spec.direct, pairwise=spec.pairwise, base=base, alpha=0.5, **given
-        )
 
     @contextmanager
     def _baseline(self, sweep: "_Sweep", planned: PlannedPoint, report: Report) -> Iterator[Served]:

@@ -196,14 +196,16 @@ def test_a_sweep_that_is_not_done_yet_shows_what_is_there(lab: Lab) -> None:
 
 
 @pytest.mark.slow
-def test_other_methods_are_merged_measured_and_cleared_away(lab: Lab) -> None:
-    spec = lab.spec(methods=["ties"], alphas=[0.5], density=0.5, base=str(lab.family.base))
+@pytest.mark.parametrize(("method", "given"), [("ties", {"density": 0.5}), ("task_arithmetic", {"lambda": 2.0})])
+def test_other_methods_are_merged_measured_and_cleared_away(lab: Lab, method: str, given: dict[str, float]) -> None:
+    spec = lab.spec(methods=[method], alphas=[0.5], base=str(lab.family.base), **given)
     result = lab.run(spec)
-    assert [point.key for point in result.points] == ["base", "direct", "pairwise", "ties 0.5"]
+    assert [point.key for point in result.points] == ["base", "direct", "pairwise", f"{method} 0.5"]
     assert list((lab.home / "models").glob("[!.]*")) == []
-    view = Registry(lab.store, lab.home).get(result.point("ties 0.5").model_version_id)
+    view = Registry(lab.store, lab.home).get(result.point(f"{method} 0.5").model_version_id)
     assert view.recipe is not None
-    assert (view.recipe["method"], view.recipe["density"]) == ("ties", 0.5)
+    assert view.recipe["method"] == method
+    assert given.items() <= view.recipe.items()
     before = lab.count(rows.Reading.id)
     assert lab.run(spec) == lab.sweeps.result(spec) == result
     assert lab.count(rows.Reading.id) == before
@@ -296,6 +298,8 @@ def test_the_grid_is_sorted_and_each_alpha_is_in_it_once(lab: Lab) -> None:
         ({"methods": ["ties"], "density": 0.5}, "ties needs a base"),
         ({"methods": ["ties"], "base": "/m"}, "ties needs a density"),
         ({"density": 0.5}, "uses a density"),
+        ({"lambda": 2.0}, "uses a lambda"),
+        ({"methods": ["task_arithmetic"], "base": "/m", "lambda": -1}, "lambda"),
         ({"methods": ["soup"]}, "methods"),
         ({"verdict_only": False}, "verdict_only"),
         ({"surprise": 1}, "surprise"),

@@ -10,7 +10,7 @@ from gradio.components import Component
 from backend.alpha_lab import AlphaLab, SweepWish, read_alphas
 from backend.errors import SHOWN, InvalidInputError
 from backend.jobs import JobKind, Jobs, JobState, JobView
-from backend.merge_spec import USES
+from backend.merge_spec import DEFAULTS, USES
 from backend.sweep_results import SweepResult, SweptSet
 from backend.types import Mode
 from ui import alpha_charts, alpha_render, job_list
@@ -55,6 +55,10 @@ class SweepPane:
             None, label="Density of the sweep", info="For the methods that drop changes.", minimum=0, maximum=1,
             step=0.05, visible=False,
         )  # fmt: skip
+        self.lambda_ = gr.Number(
+            DEFAULTS["lambda"], label="Lambda of the sweep", info="Scale of what was learned; 1 changes nothing.",
+            minimum=0, step=0.1, visible=False,
+        )  # fmt: skip
         self.sets = gr.CheckboxGroup([], label="Sets to measure on")
         self.sets_note = gr.HTML(label="Where sets come from", visible=False)
         self.rows = gr.Number(ROWS, label="Rows of each set (0: all)", precision=0, minimum=0)
@@ -93,12 +97,12 @@ class SweepPane:
 
     @property
     def fields(self) -> list[Component]:
-        grid = [self.alphas, self.methods, self.density, self.sets, self.rows]
+        grid = [self.alphas, self.methods, self.density, self.lambda_, self.sets, self.rows]
         return [*grid, self.base, self.joint, self.opened]
 
     @property
     def defaults(self) -> list[Any]:
-        return [GRID, ["linear"], None, [], ROWS, None, None, NONE]
+        return [GRID, ["linear"], None, DEFAULTS["lambda"], [], ROWS, None, None, NONE]
 
     @property
     def seen(self) -> list[Component]:
@@ -122,7 +126,7 @@ class SweepPane:
         self.point.input(self._choose, set(self.seen), outputs, trigger_mode="always_last", **private)
         sized = [self.alphas, self.methods, self.sets, self.rows, self.base, self.joint]
         gr.on(
-            [field.change for field in sized], self._measure, set(sized), [self.size, self.density],
+            [field.change for field in sized], self._measure, set(sized), [self.size, self.density, self.lambda_],
             trigger_mode="always_last", **private,
         )  # fmt: skip
 
@@ -188,8 +192,9 @@ class SweepPane:
 
     def _measure(self, data: Mapping[Component, Any]) -> Update:
         """How much would be measured: not an error while somebody types."""
-        takes_density = any("density" in USES[method] for method in data[self.methods] or ())
-        updates: Update = {self.density: gr.update(visible=takes_density)}
+        taken = {name for method in data[self.methods] or () for name in USES[method]}
+        optional = {"density": self.density, "lambda": self.lambda_}
+        updates: Update = {field: gr.update(visible=name in taken) for name, field in optional.items()}
         try:
             alphas = set(read_alphas(data[self.alphas] or ""))
         except InvalidInputError as error:
@@ -214,6 +219,7 @@ class SweepPane:
             base_id=picked(data[self.base]),
             joint_id=picked(data[self.joint]),
             density=data[self.density],
+            lambda_=data[self.lambda_],
         )
 
     def _shown(self, data: Mapping[Component, Any]) -> Update:

@@ -52,6 +52,10 @@ def commands(open_services: Callable[[Settings], AbstractContextManager[SweepSer
             list[str] | None, typer.Option("--method", help=f"One of {', '.join(USES)}. Repeatable (unset: linear).")
         ] = None,
         density: Annotated[float | None, typer.Option(help="Share of each expert's changes kept; ties, dare.")] = None,
+        lambda_: Annotated[
+            float | None,
+            typer.Option("--lambda", help="Scale of what was learned; task_arithmetic, ties, dare (unset: 1)."),
+        ] = None,
         seed: Annotated[int, typer.Option(help="Of the rows that are drawn where a set is given with a number.")] = 0,
         as_json: Annotated[bool, typer.Option("--json", help="Print the whole result as JSON.")] = False,
     ) -> None:
@@ -59,7 +63,7 @@ def commands(open_services: Callable[[Settings], AbstractContextManager[SweepSer
         settings: Settings = context.obj
         document = {
             "direct": direct, "pairwise": pairwise, "base": base, "joint": joint, "density": density,
-            "methods": methods or ["linear"], "dtype": settings.torch_dtype,
+            "lambda": lambda_, "methods": methods or ["linear"], "dtype": settings.torch_dtype,
         }  # fmt: skip
         with told():
             wanted = [wanted_set(text, seed=seed) for text in sets]
