@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from backend.manifests import CARD
+from backend.merge_spec import USES
 from backend.mergeable import describe
 from backend.merging import ask_once, merge
 from backend.models import weights_digest
@@ -17,7 +18,7 @@ from backend.types import digest_of
 
 SHIPPED = Path(__file__).parent / "starter_experts"
 """A folder an expert, `direct` and `pairwise`, each with adapter_config.json, adapter_model.safetensors and its card;
-judge.json with the alpha that was chosen on dev sets, and README.md, the judge's card."""
+judge.json with the merge that was chosen on dev sets, and README.md, the judge's card."""
 FORMATS = ("direct", "pairwise")
 NAME = "starter-judge"
 
@@ -44,7 +45,11 @@ def prepare_starter_judge(
     base = prepare_starter(home, report, source=source)
     direct, pairwise = (_expert(format, base, home, report, shipped) for format in FORMATS)
     chosen = json.loads((shipped / "judge.json").read_text("utf-8"))
-    spec = describe("linear", home, report, direct=direct, pairwise=pairwise, alpha=chosen["alpha"])
+    options = dict(chosen["merge"])
+    method = options.pop("method")
+    if "base" in USES[method]:
+        options["base"] = base
+    spec = describe(method, home, report, direct=direct, pairwise=pairwise, **options)
     judge = merge(spec, home, report, threading.Event(), name=NAME, ask=ask_once)
     return StarterJudge(base, direct, pairwise, judge, chosen["note"], (shipped / CARD).read_text("utf-8"))
 

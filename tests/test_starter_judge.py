@@ -44,9 +44,13 @@ def shipped(tiny_model: Path, tmp_path: Path) -> Path:
     for seed, format in enumerate(("direct", "pairwise")):
         make_tiny_adapter(tiny_model, folder / format, seed=seed)
         (folder / format / "README.md").write_text(f"# The {format} expert")
-    (folder / "judge.json").write_text(json.dumps({"alpha": 0.25, "note": "It was measured."}))
+    ship(folder, method="linear", alpha=0.25)
     (folder / "README.md").write_text("# The starter judge")
     return folder
+
+
+def ship(folder: Path, **merge: float | str) -> None:
+    (folder / "judge.json").write_text(json.dumps({"merge": merge, "note": "It was measured."}))
 
 
 def silent(_message: str, _fraction: float | None) -> None:
@@ -69,6 +73,22 @@ def test_the_judge_is_the_merge_of_the_two_experts_at_the_shipped_alpha(home: Pa
         assert tensor.equal(interpolate(direct[name], pairwise[name], 0.25, tensor.dtype))
     assert made.note == "It was measured."
     assert made.card == "# The starter judge"
+
+
+def test_a_merge_that_adds_to_the_base_is_given_the_base(home: Path, shipped: Path) -> None:
+    from safetensors.torch import load_file
+
+    ship(shipped, method="task_arithmetic", alpha=0.5, **{"lambda": 2.0})
+    made = prepared(home, shipped)
+    base, direct, pairwise, judge = (
+        load_file(weight_files(folder)[0]) for folder in (made.base, made.direct, made.pairwise, made.judge)
+    )
+    for name, tensor in judge.items():
+        whole = direct[name].float() + pairwise[name].float() - base[name].float()
+        assert tensor.float().allclose(whole, atol=0.02, rtol=0.02)
+    described = find_model(str(made.judge), home, prompt_format=None, report=silent)
+    assert described.recipe is not None
+    assert described.recipe["lambda"] == 2.0
 
 
 def test_each_part_names_what_it_was_made_of(home: Path, shipped: Path) -> None:
@@ -153,4 +173,4 @@ def test_what_ships_is_small_and_has_its_cards() -> None:
     assert sum(path.stat().st_size for path in SHIPPED.rglob("*") if path.is_file()) < 12_000_000
     for folder in (SHIPPED, SHIPPED / "direct", SHIPPED / "pairwise"):
         assert "licence" in (folder / "README.md").read_text().lower()
-    assert 0 <= json.loads((SHIPPED / "judge.json").read_text())["alpha"] <= 1
+    assert 0 <= json.loads((SHIPPED / "judge.json").read_text())["merge"]["alpha"] <= 1
