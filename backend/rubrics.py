@@ -1,50 +1,24 @@
 """The rubric library: what people judge by, kept so that a verdict's rubric never changes under it."""
 
 import json
-import re
-import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import count
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy.orm import Session
 
 from backend.accounts import Role, require_role
-from backend.errors import ConflictError, InvalidInputError, NotFoundError
-from backend.types import SCORES, Rubric, checked_text, digest_of
+from backend.errors import ConflictError, NotFoundError
+from backend.rubric_drafts import RubricDraft, folded, free_name, name_from, require_free
+from backend.rubric_files import ImportReport, KnownRubric, RubricImport, draft_of_row, row_of, rows_of_file
+from backend.types import SCORES, Rubric, digest_of
 from db import models, rubric_queries
 from db.models import now
 from db.session import Store
 
 SHIPPED = Path(__file__).with_name("rubric_library.json")
-NAME_CHARACTERS = 100
-TEXT_CHARACTERS = 4_000
-"""Longest criterion and longest description of a score in the library."""
-IMPORT_BYTES = 20_000_000
-
-
-@dataclass(frozen=True)
-class RubricDraft:
-    """A library rubric as somebody typed it, complete or not. levels: of the scores 1 to 5 in this order."""
-
-    name: str
-    criterion: str
-    levels: tuple[str, ...]
-
-    def checked(self) -> "RubricDraft":
-        """The same without blanks around the texts. Raises InvalidInputError, which names every problem at once."""
-        tidy = RubricDraft(" ".join(self.name.split()), self.criterion.strip(), tuple(t.strip() for t in self.levels))
-        problems = [*_missing(tidy), *_unusable(tidy)]
-        if problems:
-            raise InvalidInputError(" ".join(problems))
-        return tidy
-
-    def rubric(self) -> Rubric:
-        return Rubric(self.criterion, self.levels)
 
 
 @dataclass(frozen=True)
@@ -77,26 +51,6 @@ class RubricView:
         return RubricDraft(self.name, self.rubric.criterion, self.rubric.levels)
 
 
-@dataclass(frozen=True)
-class RefusedRow:
-    """A row that can't be imported. number: its place in a JSON list, or its line in JSON Lines, from 1."""
-
-    number: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class ImportReport:
-    """What became of a file: names imported, names that were there already, and the rows refused.
-
-    If any row is refused, nothing is imported.
-    """
-
-    imported: tuple[str, ...]
-    duplicates: tuple[str, ...]
-    refused: tuple[RefusedRow, ...]
-
-
 class RubricLibrary:
     """Every change is one transaction, by a lead or an admin: NotAllowedError for anybody else.
 
@@ -114,15 +68,15 @@ class RubricLibrary:
             known = rubric_queries.shipped_names(session)
             taken = rubric_queries.names_in_use(session)
             for row in rows:
-                draft = _draft(row)
+                draft = draft_of_row(row)
                 if draft.name not in known:
-                    name = _free_name(draft.name, taken)
+                    name = free_name(draft.name, taken)
                     added = _add(session, name, draft.rubric(), author_id=None, shipped_as=draft.name)
                     taken[name] = added.rubric.id
 
     def search(self, text: str = "", *, include_archived: bool = False) -> list[RubricView]:
         """The library's rubrics, by name, in which every word of the text occurs; case makes no difference."""
-        words = _folded(text).split()
+        words = folded(text).split()
         with self._store.read() as session:
             versions = rubric_queries.library(session, include_archived=include_archived)
             found = [version for version in versions if _has_all(words, version)]
@@ -152,7 +106,7 @@ class RubricLibrary:
         checked = draft.checked()
         with self._changing(author_id) as session:
             rubric_queries.hold_library(session)
-            _require_free(checked.name, rubric_queries.names_in_use(session), own_id=None)
+            require_free(checked.name, rubric_queries.names_in_use(session), own_id=None)
             return _view(session, _add(session, checked.name, checked.rubric(), author_id=author_id))
 
     def clone(self, draft: RubricDraft, author_id: int) -> RubricView:
@@ -160,7 +114,7 @@ class RubricLibrary:
         checked = draft.checked()
         with self._changing(author_id) as session:
             rubric_queries.hold_library(session)
-            name = _free_name(checked.name, rubric_queries.names_in_use(session))
+            name = free_name(checked.name, rubric_queries.names_in_use(session))
             return _view(session, _add(session, name, checked.rubric(), author_id=author_id))
 
     def edit(self, rubric_id: int, revision: str, draft: RubricDraft, author_id: int) -> RubricView:
@@ -182,7 +136,7 @@ class RubricLibrary:
                     "typed is still in the form: press Clone to keep it as a rubric of its own, or open "
                     f"“{before.name}” again to see the change. Nothing was saved."
                 )
-            _require_free(checked.name, rubric_queries.names_in_use(session), own_id=rubric_id)
+            require_free(checked.name, rubric_queries.names_in_use(session), own_id=rubric_id)
             version.rubric.name = checked.name
             if checked.rubric() != before.rubric:
                 version = _rewrite(session, version, checked.rubric(), author_id)
@@ -200,14 +154,14 @@ class RubricLibrary:
         with self._changing(user_id) as session:
             rubric_queries.hold_library(session)
             version = _latest(session, rubric_id)
-            _require_free(version.rubric.name, rubric_queries.names_in_use(session), own_id=rubric_id)
+            require_free(version.rubric.name, rubric_queries.names_in_use(session), own_id=rubric_id)
             version.rubric.archived_at = None
             return _view(session, version)
 
     def export_json(self, rubric_ids: Iterable[int] | None = None) -> str:
         """A JSON list in the published Prometheus field names: these rubrics, or all that are not archived."""
         views = self.search() if rubric_ids is None else [self.get(rubric_id) for rubric_id in rubric_ids]
-        return json.dumps([_row(view) for view in views], ensure_ascii=False, indent=2) + "\n"
+        return json.dumps([row_of(view.name, view.rubric) for view in views], ensure_ascii=False, indent=2) + "\n"
 
     def import_json(self, content: bytes, author_id: int) -> ImportReport:
         """Add the rubrics of a file: a JSON list or object, or JSON Lines, in the Prometheus field names.
@@ -215,10 +169,11 @@ class RubricLibrary:
         A row without a name is named after its criterion. Raises InvalidInputError if the file as a
         whole can't be read; what is wrong with single rows is in the report.
         """
-        rows = _rows(content)
+        rows = rows_of_file(content)
         with self._changing(author_id) as session:
             rubric_queries.hold_library(session)
-            batch = _Import(rubric_queries.library(session, include_archived=True))
+            library = rubric_queries.library(session, include_archived=True)
+            batch = RubricImport([_known(version) for version in library])
             for number, row in rows:
                 batch.take(number, row)
             if not batch.refused:
@@ -250,7 +205,7 @@ def version_for(session: Session, rubric: Rubric, author_id: int) -> models.Rubr
         rubric_queries.hold_library(session)
         found = rubric_queries.version_with_digest(session, digest)
     if found is None:
-        name = _name_from(rubric.criterion)
+        name = name_from(rubric.criterion)
         found = _add(session, name, rubric, author_id=author_id, in_library=False)
     return found
 
@@ -261,194 +216,13 @@ def rubric_of(version: models.RubricVersion) -> Rubric:
     return Rubric(version.criterion, tuple(level for level in levels if level is not None))
 
 
-class _Import:
-    """The rows of one file against the library and against each other."""
-
-    def __init__(self, library: Sequence[models.RubricVersion]) -> None:
-        self._names = {v.rubric.name: v.rubric.id for v in library if v.rubric.archived_at is None}
-        self._known: dict[str, dict[str, str]] = {}
-        for version in library:
-            state = "" if version.rubric.archived_at is None else " (archived)"
-            self._know(version.digest, version.rubric.name, version.rubric.name + state)
-        self.accepted: list[tuple[str, Rubric]] = []
-        self.refused: list[RefusedRow] = []
-        self._duplicates: list[str] = []
-
-    def take(self, number: int, row: Any) -> None:
-        try:
-            if isinstance(row, _Unreadable):
-                raise InvalidInputError(row.reason)
-            self._take(_draft(row))
-        except (InvalidInputError, ConflictError) as error:
-            self.refused.append(RefusedRow(number, str(error)))
-
-    def report(self) -> ImportReport:
-        imported = () if self.refused else tuple(name for name, _rubric in self.accepted)
-        return ImportReport(imported, tuple(self._duplicates), tuple(self.refused))
-
-    def _take(self, draft: RubricDraft) -> None:
-        derived = not draft.name.strip()
-        checked = RubricDraft(_name_from(draft.criterion), draft.criterion, draft.levels) if derived else draft
-        checked = checked.checked()
-        rubric = checked.rubric()
-        same = self._known.get(rubric.digest, {})
-        if same and (derived or _folded(checked.name) in same):
-            self._duplicates.append(next(iter(same.values())) if derived else same[_folded(checked.name)])
-            return
-        if derived:
-            checked = RubricDraft(_free_name(checked.name, self._names), checked.criterion, checked.levels)
-        _require_free(checked.name, self._names, own_id=None)
-        self._names[checked.name] = 0
-        self._know(rubric.digest, checked.name, checked.name)
-        self.accepted.append((checked.name, rubric))
-
-    def _know(self, digest: str, name: str, shown: str) -> None:
-        self._known.setdefault(digest, {}).setdefault(_folded(name), shown)
-
-
-@dataclass(frozen=True)
-class _Unreadable:
-    """A line that is no JSON."""
-
-    reason: str
-
-
-def _rows(content: bytes) -> list[tuple[int, Any]]:
-    """The file's rows with their numbers from 1."""
-    if len(content) > IMPORT_BYTES:
-        raise InvalidInputError(
-            f"The file has {len(content):,} bytes; at most {IMPORT_BYTES:,} are accepted. Split it. "
-            "Nothing was imported."
-        )
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidInputError(
-            f"The file is not UTF-8 text (byte {error.start + 1:,}). Save it as JSON in UTF-8. Nothing was imported."
-        ) from error
-    if not text.strip():
-        raise InvalidInputError("The file is empty. Choose a JSON file of rubrics. Nothing was imported.")
-    try:
-        whole = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        return _lines(text, error)
-    rows = whole if isinstance(whole, list) else [whole]
-    if not rows:
-        raise InvalidInputError("The file holds an empty list: there is no rubric in it. Nothing was imported.")
-    return list(enumerate(rows, start=1))
-
-
-def _lines(text: str, error: Exception) -> list[tuple[int, Any]]:
-    rows = [(number, _line(line)) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
-    if isinstance(rows[0][1], _Unreadable):
-        raise InvalidInputError(
-            f"The file is neither JSON nor JSON Lines: {_cause(error)}. Mend the file there. Nothing was imported."
-        ) from error
-    return rows
-
-
-def _line(line: str) -> Any:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return _Unreadable(f"The line is not JSON: {_cause(error)}.")
-
-
-def _cause(error: Exception) -> str:
-    match error:
-        case json.JSONDecodeError():
-            return f"{error.msg} at line {error.lineno}, column {error.colno}"
-        case RecursionError():
-            return "it is nested too deeply"
-        case _:
-            return str(error)
-
-
-def _draft(row: Any) -> RubricDraft:
-    """One row in the published field names. Raises InvalidInputError if it is no such thing at all."""
-    if not isinstance(row, dict):
-        raise InvalidInputError(
-            "It is not an object with the fields criteria and score1_description to score5_description."
-        )
-    fields = ["name", "criteria", *_level_fields()]
-    wrong = [field for field in fields if not isinstance(row.get(field) or "", str)]
-    if wrong:
-        raise InvalidInputError(f"Not text: {', '.join(wrong)}.")
-    name, criterion, *levels = (row.get(field) or "" for field in fields)
-    return RubricDraft(name, criterion, tuple(levels))
-
-
-def _row(view: RubricView) -> dict[str, str]:
-    levels = dict(zip(_level_fields(), view.rubric.levels, strict=False))
-    return {"name": view.name, "criteria": view.rubric.criterion, **levels}
-
-
-def _level_fields() -> list[str]:
-    return [f"score{score}_description" for score in SCORES]
-
-
-def _missing(draft: RubricDraft) -> list[str]:
-    problems = []
-    if not draft.name:
-        problems.append("The name is empty.")
-    if not draft.criterion:
-        problems.append("The criterion is empty.")
-    levels = dict(zip(SCORES, draft.levels, strict=False))
-    empty = [score for score in SCORES if not levels.get(score)]
-    if len(empty) == 1:
-        problems.append(f"The description of score {empty[0]} is empty.")
-    elif empty:
-        problems.append(f"The descriptions of scores {', '.join(empty[:-1])} and {empty[-1]} are empty.")
-    return [*problems, "Fill in what is empty."] if problems else []
-
-
-def _unusable(draft: RubricDraft) -> list[str]:
-    texts = [("The name", draft.name, NAME_CHARACTERS), ("The criterion", draft.criterion, TEXT_CHARACTERS)]
-    for score, level in zip(SCORES, draft.levels, strict=False):
-        texts.append((f"The description of score {score}", level, TEXT_CHARACTERS))
-    problems = []
-    for what, text, limit in texts:
-        try:
-            checked_text(what, text, required=False)
-        except InvalidInputError as error:
-            problems.append(str(error))
-        if len(text) > limit:
-            problems.append(f"{what} has {len(text):,} characters; at most {limit:,} are accepted. Shorten it.")
-    return problems
-
-
-def _require_free(name: str, taken: Mapping[str, int], *, own_id: int | None) -> None:
-    for other, rubric_id in taken.items():
-        if _folded(other) == _folded(name) and rubric_id != own_id:
-            raise ConflictError(
-                f"Another rubric is named “{other}”. Choose another name, or rename or archive that one."
-            )
-
-
-def _free_name(name: str, taken: Mapping[str, int]) -> str:
-    """The name, or if it is taken the first free one of "name (2)", "name (3)" ..."""
-    folded = {_folded(other) for other in taken}
-    if _folded(name) not in folded:
-        return name
-    stem = re.sub(r" \(\d+\)$", "", name)
-    suffixes = (f" ({number})" for number in count(2))
-    candidates = (stem[: NAME_CHARACTERS - len(suffix)] + suffix for suffix in suffixes)
-    return next(candidate for candidate in candidates if _folded(candidate) not in folded)
-
-
-def _name_from(criterion: str) -> str:
-    """A name for a rubric that came without one: the beginning of its criterion."""
-    line = " ".join(criterion.split())
-    return line if len(line) <= 60 else line[:60].rsplit(" ", 1)[0] + "…"
-
-
-def _folded(text: str) -> str:
-    """For comparing without regard to case or to how characters are composed."""
-    return unicodedata.normalize("NFKC", text).casefold()
+def _known(version: models.RubricVersion) -> KnownRubric:
+    archived = version.rubric.archived_at is not None
+    return KnownRubric(version.rubric.id, version.rubric.name, version.digest, archived)
 
 
 def _has_all(words: list[str], version: models.RubricVersion) -> bool:
-    said = _folded("\n".join([version.rubric.name, version.criterion, *rubric_of(version).levels]))
+    said = folded("\n".join([version.rubric.name, version.criterion, *rubric_of(version).levels]))
     return all(word in said for word in words)
 
 
@@ -494,11 +268,6 @@ def _write_text(version: models.RubricVersion, rubric: Rubric) -> None:
     levels = rubric.levels or (None,) * len(SCORES)
     version.level_1, version.level_2, version.level_3, version.level_4, version.level_5 = levels
     version.criterion, version.digest = rubric.criterion, rubric.digest
-
-
-def _levels(version: models.RubricVersion) -> tuple[str, ...]:
-    levels = (version.level_1, version.level_2, version.level_3, version.level_4, version.level_5)
-    return tuple(level for level in levels if level is not None)
 
 
 def _view(session: Session, version: models.RubricVersion) -> RubricView:

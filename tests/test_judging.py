@@ -18,7 +18,8 @@ from backend.passes import Pass, passes_of
 from backend.prompts import AssayFormat, Prompt
 from backend.ranking import pair_verdict
 from backend.registry import Registry
-from backend.rubrics import RubricDraft, RubricLibrary
+from backend.rubric_drafts import RubricDraft
+from backend.rubrics import RubricLibrary
 from backend.serving import Phase, Served, Serving
 from backend.types import Finish, Item, Reading, Rubric, Sampling, Status
 from db import models as rows

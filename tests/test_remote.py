@@ -16,7 +16,8 @@ from backend.loading import JudgeLoader
 from backend.model_views import Presence
 from backend.registry import Registry
 from backend.remote import endpoint_judge
-from backend.rubrics import RubricDraft, RubricLibrary
+from backend.rubric_drafts import RubricDraft
+from backend.rubrics import RubricLibrary
 from backend.serving import Served, Serving
 from backend.types import Item, ParsedPair, ParsedScore, RankingVerdict, Sampling, ScoreVerdict, Status
 from db.session import Store

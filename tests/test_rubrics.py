@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from backend.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError
-from backend.rubrics import SHIPPED, RubricDraft, RubricLibrary, RubricView, version_for
+from backend.rubric_drafts import RubricDraft
+from backend.rubrics import SHIPPED, RubricLibrary, RubricView, version_for
 from backend.types import Rubric
 from db import models
 from db.session import Store

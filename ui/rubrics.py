@@ -9,7 +9,9 @@ import gradio as gr
 from gradio.components import Component
 
 from backend.errors import InvalidInputError
-from backend.rubrics import ImportReport, RubricDraft, RubricLibrary, RubricView
+from backend.rubric_drafts import RubricDraft
+from backend.rubric_files import ImportReport
+from backend.rubrics import RubricLibrary, RubricView
 from backend.types import SCORES, digest_of
 from ui.draft import keep_draft, restore_draft
 from ui.shell import escape, shown, tell

@@ -7,7 +7,8 @@ import gradio as gr
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from backend.rubrics import RubricDraft, RubricLibrary
+from backend.rubric_drafts import RubricDraft
+from backend.rubrics import RubricLibrary
 from db.session import Store
 from tests.browser.conftest import Serve
 from tests.test_rubrics import label
