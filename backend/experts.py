@@ -26,7 +26,7 @@ LOG_LINES = 12
 
 
 class DataSource(BaseModel):
-    """Rows to train on or to watch: a place that backend.training_rows.load_rows reads.
+    """Rows to train on or to watch: a place that backend.training_forms.load_rows reads.
 
     limit: at most so many rows, drawn by the seed, all rows of an instruction before the next; None takes all.
     criterion: of the rows that state none; without it they are left out.

@@ -37,7 +37,8 @@ from backend.packing import Example, Goal, Pack, pack_rows
 from backend.prompts import Prompt, PromptFormat
 from backend.starter import MANIFEST, files_of
 from backend.training_card import Counts, card
-from backend.training_rows import TrainingRow, load_rows
+from backend.training_forms import load_rows
+from backend.training_rows import TrainingRow
 from backend.types import Mode, Rubric, digest_of
 
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")

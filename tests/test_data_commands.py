@@ -15,7 +15,8 @@ from backend.config import Settings
 from backend.labels import Labels
 from backend.own_rows import own_rows
 from backend.teachers import PairQuestion, TeacherAnswer
-from backend.training_rows import load_rows, write_rows
+from backend.training_forms import load_rows
+from backend.training_rows import write_rows
 from db.session import Store
 from tests.endpoint import Endpoint, Reply, Request, completion
 from tests.factories import Bench

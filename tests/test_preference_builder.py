@@ -19,7 +19,8 @@ from filelock import FileLock
 from backend.errors import ConflictError, InvalidInputError, QuestionRefusedError, TeacherError
 from backend.preference_builder import BuildProgress, BuildReport, Pair, build, pairs_of
 from backend.teachers import PairQuestion, TeacherAnswer
-from backend.training_rows import TrainingRow, load_rows, score_target, write_rows
+from backend.training_forms import load_rows
+from backend.training_rows import TrainingRow, score_target, write_rows
 from backend.types import Item, Mode, Rubric
 from tests.endpoint import Endpoint, Reply, Request, completion
 from tests.factories import LEVELS
@@ -386,7 +387,7 @@ def test_a_build_that_was_killed_goes_on_without_asking_anything_twice(tmp_path:
         "import sys; from pathlib import Path\n"
         "from backend.preference_builder import build, pairs_of\n"
         "from backend.teachers import EndpointTeacher\n"
-        "from backend.training_rows import load_rows\n"
+        "from backend.training_forms import load_rows\n"
         "rows, out, url = sys.argv[1:]\n"
         "with EndpointTeacher(url, 'strong', key=None) as teacher:\n"
         "    print(build(pairs_of(load_rows(rows).rows, 0).pairs, teacher, Path(out), seed=0).written)\n"

@@ -18,7 +18,7 @@ from backend.errors import InvalidInputError, NotAllowedError
 from backend.labelling import Labelling
 from backend.project_export import LONG_FIELDS, ProjectExport
 from backend.projects import ProjectView
-from backend.training_rows import load_rows
+from backend.training_forms import load_rows
 from backend.types import Mode, Sampling
 from db import project_queries as queries
 from db.session import Store

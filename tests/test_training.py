@@ -17,7 +17,7 @@ from backend.experts import DataSource, ExpertSpec, read_spec, train
 from backend.models import find_model, weight_files
 from backend.prompts import AssayFormat
 from backend.starter import is_complete
-from backend.training_rows import load_rows
+from backend.training_forms import load_rows
 
 GOOD = "It answers the question fully, and every step follows from the one before."
 BAD = "It wanders from the subject and invents what it says."

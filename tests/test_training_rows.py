@@ -13,16 +13,8 @@ from backend.labels import Labels
 from backend.own_rows import own_rows
 from backend.row_files import hub_rows
 from backend.row_summary import summary_of
-from backend.training_rows import (
-    Loaded,
-    TrainingRow,
-    load_rows,
-    published,
-    score_target,
-    split_output,
-    winner_target,
-    write_rows,
-)
+from backend.training_forms import load_rows
+from backend.training_rows import Loaded, TrainingRow, published, score_target, split_output, winner_target, write_rows
 from backend.types import SCORES, SIDES, Item, Mode, Rubric
 from db.models import Reading, Verdict
 from db.session import Store

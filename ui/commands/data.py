@@ -16,7 +16,8 @@ from backend.errors import InvalidInputError
 from backend.preference_builder import ATTEMPTS, BuildProgress, BuildReport, Pairs, build, pairs_of
 from backend.row_summary import RowSummary, summary_of
 from backend.teachers import KEY_VARIABLE, EndpointTeacher, Teacher
-from backend.training_rows import Loaded, RefusedRow, load_rows, write_rows
+from backend.training_forms import load_rows
+from backend.training_rows import Loaded, RefusedRow, write_rows
 from ui.commands.terminal import told
 
 SHOWN_REFUSALS = 20
