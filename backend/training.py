@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,124 +29,18 @@ from trl import SFTConfig, SFTTrainer
 from backend.adapters import apply_adapter, write_like
 from backend.engines.tokenizer import PromptTokenizer
 from backend.errors import SHOWN, InvalidInputError
-from backend.experts import DataSource, ExpertSpec
+from backend.experts import ExpertSpec
 from backend.formats import prompt_format
 from backend.models import weights_digest
-from backend.packing import Example, Goal, Pack, pack_rows
-from backend.prompts import Prompt, PromptFormat
+from backend.packing import Pack, pack_rows
 from backend.starter import MANIFEST, files_of
-from backend.training_card import Counts, card
-from backend.training_forms import load_rows
+from backend.training_card import card
+from backend.training_choice import Chosen, choose_rows
+from backend.training_encoding import Encoder
 from backend.training_rows import TrainingRow
-from backend.types import Mode, Rubric, digest_of
+from backend.types import Mode
 
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """A training row as token sequences. tokens: of its longest one."""
-
-    row: TrainingRow
-    examples: tuple[Example, ...]
-
-    @property
-    def tokens(self) -> int:
-        return max(len(example.ids) for example in self.examples)
-
-
-class Encoder:
-    """Turns rows into the very tokens that an engine reads, and the places where something is learned."""
-
-    def __init__(self, spec: ExpertSpec, tokenizer: PromptTokenizer, format: PromptFormat) -> None:
-        self._spec = spec
-        self._tokenizer = tokenizer
-        self._format = format
-
-    def encode(self, row: TrainingRow, *, with_feedback: bool) -> Encoded:
-        """The verdict without feedback, in both orders where that is asked for, and the one with feedback."""
-        examples = [self._verdict_only(row, swapped) for swapped in self._orders(row)]
-        if with_feedback and row.feedback is not None:
-            examples.append(self._with_feedback(row))
-        return Encoded(row, tuple(examples))
-
-    def _orders(self, row: TrainingRow) -> tuple[bool, ...]:
-        return (False, True) if row.mode is Mode.PAIRWISE and self._spec.both_orders else (False,)
-
-    def _verdict_only(self, row: TrainingRow, swapped: bool) -> Example:
-        prompt = self._prompt(row, swapped)
-        tokens = self._tokenizer.result_tokens(prompt.marker, prompt.results)
-        ids = (*self._tokenizer.encode(prompt), *tokens.forced)
-        target = tuple(reversed(row.target)) if swapped else row.target
-        return Example(ids, (self._verdict(len(ids) - 1, tokens.choices, target),))
-
-    def _with_feedback(self, row: TrainingRow) -> Example:
-        prompt = self._prompt(row, swapped=False)
-        asked = self._tokenizer.encode(prompt)
-        tokens = self._tokenizer.result_tokens(f" {prompt.marker}", prompt.results)
-        answer = [*self._tokenizer.encode_continuation((row.feedback or "").strip()), *tokens.forced]
-        ids = (*asked, *answer)
-        written = [
-            Goal(len(asked) + offset - 1, (token,), (1.0,), 1 / len(answer)) for offset, token in enumerate(answer)
-        ]
-        return Example(ids, (*written, self._verdict(len(ids) - 1, tokens.choices, row.target)))
-
-    def _verdict(self, place: int, choices: tuple[int, ...], target: tuple[float, ...]) -> Goal:
-        if not self._spec.soft_targets:
-            best = max(range(len(target)), key=lambda i: target[i])
-            target = tuple(float(i == best) for i in range(len(target)))
-        return Goal(place, choices, target, self._spec.verdict_weight)
-
-    def _prompt(self, row: TrainingRow, swapped: bool) -> Prompt:
-        if row.mode is Mode.DIRECT:
-            return self._format.direct(row.item, row.rubric, 0)
-        first, second = (1, 0) if swapped else (0, 1)
-        return self._format.pairwise(row.item, row.rubric, first, second)
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The rows of a training, and how many were left out and why."""
-
-    rows: list[TrainingRow]
-    counts: Counts
-
-
-def choose_rows(spec: ExpertSpec, sources: Sequence[DataSource]) -> Chosen:
-    """The rows of the sources that the format trains on, balanced and drawn by the seed."""
-    modes = {"direct": {Mode.DIRECT}, "pairwise": {Mode.PAIRWISE}}.get(spec.format, {Mode.DIRECT, Mode.PAIRWISE})
-    chosen: list[TrainingRow] = []
-    counts = Counts()
-    for source in sources:
-        loaded = load_rows(source.place, rubric=Rubric(source.criterion) if source.criterion else None)
-        counts.refused += len(loaded.refused)
-        rows = [row for row in loaded.rows if row.mode in modes]
-        counts.other_format += len(loaded.rows) - len(rows)
-        kept = _drawn(rows, source.limit, spec.seed, balanced=spec.balance_length)
-        counts.not_drawn += len(rows) - len(kept)
-        chosen += kept
-    return Chosen(chosen, counts)
-
-
-def _drawn(rows: list[TrainingRow], limit: int | None, seed: int, *, balanced: bool) -> list[TrainingRow]:
-    """At most `limit` rows; of pairs equally many whose longer and whose shorter response is the better one."""
-    shuffled = sorted(rows, key=lambda row: (digest_of(seed, row.item.instruction), digest_of(seed, row.digest)))
-    if not balanced:
-        return shuffled[:limit]
-    longer = [row for row in shuffled if row.mode is Mode.PAIRWISE and _longer_wins(row) is True]
-    shorter = [row for row in shuffled if row.mode is Mode.PAIRWISE and _longer_wins(row) is False]
-    each = min(len(longer), len(shorter), len(rows) if limit is None else limit // 2)
-    others = [row for row in shuffled if row.mode is Mode.DIRECT or _longer_wins(row) is None]
-    pairs = longer[:each] + shorter[:each]
-    return pairs + others[: None if limit is None else max(0, limit - len(pairs))]
-
-
-def _longer_wins(row: TrainingRow) -> bool | None:
-    """None where neither is better, or both are equally long."""
-    first, second = (len(response) for response in row.item.responses)
-    if first == second or row.target[0] == row.target[1]:
-        return None
-    return (row.target[0] > row.target[1]) == (first > second)
 
 
 def collate(packs: Sequence[Pack]) -> dict[str, torch.Tensor]:

@@ -17,6 +17,8 @@ from backend.experts import DataSource, ExpertSpec, read_spec, train
 from backend.models import find_model, weight_files
 from backend.prompts import AssayFormat
 from backend.starter import is_complete
+from backend.training_choice import choose_rows, longer_wins
+from backend.training_encoding import Encoder
 from backend.training_forms import load_rows
 
 GOOD = "It answers the question fully, and every step follows from the one before."
@@ -108,9 +110,7 @@ def equal(a: Path, b: Path) -> bool:
     return first.keys() == second.keys() and all(first[name].equal(second[name]) for name in first)  # type: ignore[attr-defined]
 
 
-def encoder(spec: ExpertSpec, base: Path):  # type: ignore[no-untyped-def]
-    from backend.training import Encoder
-
+def encoder(spec: ExpertSpec, base: Path) -> Encoder:
     return Encoder(spec, PromptTokenizer(base), AssayFormat())
 
 
@@ -162,8 +162,6 @@ def test_a_pair_is_learned_in_both_orders(tiny_model: Path, pairs: str) -> None:
 
 
 def test_only_the_formats_own_rows_are_taken(tiny_model: Path, direct_rows: str, pairs: str) -> None:
-    from backend.training import choose_rows
-
     both = [DataSource(place=direct_rows), DataSource(place=pairs)]
     counts = {}
     for format in ("direct", "pairwise", "joint"):
@@ -173,16 +171,12 @@ def test_only_the_formats_own_rows_are_taken(tiny_model: Path, direct_rows: str,
 
 
 def test_longer_and_shorter_winners_are_balanced(tiny_model: Path, pairs: str) -> None:
-    from backend.training import _longer_wins, choose_rows
-
     spec = spec_of(tiny_model, pairs, format="pairwise")
     rows = choose_rows(spec, spec.data).rows
-    assert [_longer_wins(row) for row in rows].count(True) == [_longer_wins(row) for row in rows].count(False) == 4
+    assert [longer_wins(row) for row in rows].count(True) == [longer_wins(row) for row in rows].count(False) == 4
 
 
 def test_the_rows_drawn_depend_on_the_seed_alone(tiny_model: Path, direct_rows: str) -> None:
-    from backend.training import choose_rows
-
     def ids(seed: int) -> list[str]:
         spec = spec_of(tiny_model, direct_rows, seed=seed)
         return [row.id for row in choose_rows(spec, [DataSource(place=direct_rows, limit=8)]).rows]

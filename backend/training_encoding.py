@@ -1,0 +1,71 @@
+"""Training rows as token sequences, and the places in them where something is learned."""
+
+from dataclasses import dataclass
+
+from backend.engines.tokenizer import PromptTokenizer
+from backend.experts import ExpertSpec
+from backend.packing import Example, Goal
+from backend.prompts import Prompt, PromptFormat
+from backend.training_rows import TrainingRow
+from backend.types import Mode
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A training row as token sequences. tokens: of its longest one."""
+
+    row: TrainingRow
+    examples: tuple[Example, ...]
+
+    @property
+    def tokens(self) -> int:
+        return max(len(example.ids) for example in self.examples)
+
+
+class Encoder:
+    """Turns rows into the very tokens that an engine reads, and the places where something is learned."""
+
+    def __init__(self, spec: ExpertSpec, tokenizer: PromptTokenizer, format: PromptFormat) -> None:
+        self._spec = spec
+        self._tokenizer = tokenizer
+        self._format = format
+
+    def encode(self, row: TrainingRow, *, with_feedback: bool) -> Encoded:
+        """The verdict without feedback, in both orders where that is asked for, and the one with feedback."""
+        examples = [self._verdict_only(row, swapped) for swapped in self._orders(row)]
+        if with_feedback and row.feedback is not None:
+            examples.append(self._with_feedback(row))
+        return Encoded(row, tuple(examples))
+
+    def _orders(self, row: TrainingRow) -> tuple[bool, ...]:
+        return (False, True) if row.mode is Mode.PAIRWISE and self._spec.both_orders else (False,)
+
+    def _verdict_only(self, row: TrainingRow, swapped: bool) -> Example:
+        prompt = self._prompt(row, swapped)
+        tokens = self._tokenizer.result_tokens(prompt.marker, prompt.results)
+        ids = (*self._tokenizer.encode(prompt), *tokens.forced)
+        target = tuple(reversed(row.target)) if swapped else row.target
+        return Example(ids, (self._verdict(len(ids) - 1, tokens.choices, target),))
+
+    def _with_feedback(self, row: TrainingRow) -> Example:
+        prompt = self._prompt(row, swapped=False)
+        asked = self._tokenizer.encode(prompt)
+        tokens = self._tokenizer.result_tokens(f" {prompt.marker}", prompt.results)
+        answer = [*self._tokenizer.encode_continuation((row.feedback or "").strip()), *tokens.forced]
+        ids = (*asked, *answer)
+        written = [
+            Goal(len(asked) + offset - 1, (token,), (1.0,), 1 / len(answer)) for offset, token in enumerate(answer)
+        ]
+        return Example(ids, (*written, self._verdict(len(ids) - 1, tokens.choices, row.target)))
+
+    def _verdict(self, place: int, choices: tuple[int, ...], target: tuple[float, ...]) -> Goal:
+        if not self._spec.soft_targets:
+            best = max(range(len(target)), key=lambda i: target[i])
+            target = tuple(float(i == best) for i in range(len(target)))
+        return Goal(place, choices, target, self._spec.verdict_weight)
+
+    def _prompt(self, row: TrainingRow, swapped: bool) -> Prompt:
+        if row.mode is Mode.DIRECT:
+            return self._format.direct(row.item, row.rubric, 0)
+        first, second = (1, 0) if swapped else (0, 1)
+        return self._format.pairwise(row.item, row.rubric, first, second)
