@@ -15,7 +15,6 @@ def test_the_correlation_names_everybody_and_its_n() -> None:
     figure = correlation(OPINIONS)
     assert figure.layout.title.text == "Pearson, n = 12 items a pair"
     assert set(figure.layout.xaxis.ticktext) == {"people", "one &lt;b&gt;", "other"}
-    assert "toimage" not in figure.layout.modebar.remove
 
 
 def test_the_distribution_has_a_row_a_rater_that_sums_to_one() -> None:

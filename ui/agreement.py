@@ -18,6 +18,7 @@ from backend.types import Mode
 from ui.agreement_export import csv_zip, figures, html_report, table_html
 from ui.agreement_tables import counts_words, selection_words, tables
 from ui.figure_table import Table
+from ui.saved_figure import SavedFigure
 from ui.shell import escape, shown
 
 Update = dict[Component, Any]
@@ -71,15 +72,16 @@ class _Section:
         with gr.Column(visible=False, elem_classes="assay-agreement-part") as self.column:
             self.title = gr.HTML(label=f"Heading of {key}")
             with gr.Row():
-                self.plots = {
-                    name: gr.Plot(label=PLOT_NAMES[name], visible=False, show_label=False, min_width=300)
-                    for name in plots
-                }
+                self.plots = {name: SavedFigure(f"figure-{name.replace('_', '-')}", PLOT_NAMES[name]) for name in plots}
             self.table = gr.HTML(label=f"Table of {key}")
 
     @property
     def components(self) -> list[Component]:
-        return [self.column, self.title, self.table, *self.plots.values()]
+        return [self.column, self.title, self.table, *self.figure_parts]
+
+    @property
+    def figure_parts(self) -> list[Component]:
+        return [part for plot in self.plots.values() for part in plot.parts]
 
     def show(self, table: Table | None) -> Update:
         if table is None:
@@ -92,7 +94,8 @@ class _Section:
 
     def draw(self, report: Report) -> Update:
         drawn = figures(report, self.plots)
-        return {plot: gr.update(value=drawn.get(name), visible=name in drawn) for name, plot in self.plots.items()}
+        updates = [plot.drawn(drawn.get(name)) for name, plot in self.plots.items()]
+        return {part: change for update in updates for part, change in update.items()}
 
 
 class _AgreementPage:
@@ -134,7 +137,7 @@ class _AgreementPage:
         below: list[Component] = []
         for section in self._sections:
             found += section.components
-            below += section.plots.values()
+            below += section.figure_parts
         choices: list[Component] = [self._model, self._rubric, self._people, self._project]
         arrived = gr.context.Context.root_block.load(self._choices, [self._mode], choices, **quiet)
         switched = self._mode.input(self._choices, [self._mode], choices, **quiet)

@@ -26,8 +26,7 @@ ROOM = 0.62
 def correlation(opinions: Opinions) -> Figure | None:
     """Everybody with everybody, those who agree side by side; None where no two share enough rows."""
     found = together(opinions)
-    figure = heat_map(found.raters, found.pearson, found.n, "Pearson")
-    return None if figure is None else _downloadable(figure)
+    return heat_map(found.raters, found.pearson, found.n, "Pearson")
 
 
 def distribution(opinions: Opinions) -> Figure | None:
@@ -59,7 +58,7 @@ def distribution(opinions: Opinions) -> Figure | None:
         tickvals=places, ticktext=[short(one.rater) for one in found], autorange="reversed", showgrid=False
     )
     titled(figure, f"{SPREAD[opinions.mode]}, n = {_counts([one.n for one in found])}")
-    return _downloadable(figure)
+    return figure
 
 
 def by_category(opinions: Opinions) -> Figure | None:
@@ -86,7 +85,7 @@ def by_category(opinions: Opinions) -> Figure | None:
             legend={"x": 0, "xanchor": "left", "y": -34 / (figure.layout.height - room), "yanchor": "top"},
             margin_b=room,
         )
-    return _downloadable(figure)
+    return figure
 
 
 def _dots(found: Sequence[Category], name: str, place: int, judges: int) -> Scatter:
@@ -122,10 +121,3 @@ def _dots(found: Sequence[Category], name: str, place: int, judges: int) -> Scat
 def _counts(counts: Sequence[int]) -> str:
     low, high = min(counts), max(counts)
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
-
-
-def _downloadable(figure: Figure) -> Figure:
-    """The buttons under a figure press the tool bar's own, which the page hides (ui/bench_figures.py)."""
-    bar = [name for name in figure.layout.modebar.remove if name != "toimage"]
-    figure.update_layout(modebar={"remove": bar})
-    return figure

@@ -18,8 +18,8 @@ from backend.jobs import Jobs, JobState, JobView
 from ui import bench_charts, bench_render
 from ui.alpha_mix import picked, shown_if_any
 from ui.asker import Who
-from ui.bench_figures import SavedFigure
 from ui.job_list import badge, job_status
+from ui.saved_figure import SavedFigure
 from ui.shell import escape, shown
 
 FORMS = {"md": as_markdown, "tex": as_latex, "csv": as_csv}
@@ -54,12 +54,11 @@ class OpenedRun:
             with gr.Row(elem_classes="assay-columns"):
                 self.figures = {}
                 for name, (label, _) in FIGURES.items():
-                    with gr.Column(min_width=300):
-                        self.figures[name] = SavedFigure(name, label)
+                    self.figures[name] = SavedFigure(name, label)
 
     @property
     def outputs(self) -> list[Component]:
-        figures = [part for figure in self.figures.values() for part in (figure.plot, figure.buttons)]
+        figures = [part for figure in self.figures.values() for part in figure.parts]
         shown_of_it = [self.panel, self.title, self.tables, self.exports, *self.files]
         return [*shown_of_it, self.items, self.items_file, self.drawn_set, self.why, *figures]
 

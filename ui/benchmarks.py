@@ -17,10 +17,10 @@ from backend.registry import Registry
 from backend.types import Mode
 from ui import alpha_charts, bench_render, job_list, progress
 from ui.alpha_mix import NONE, picked, shown_if_any
-from ui.bench_figures import SavedFigure
 from ui.bench_opened import OpenedRun
 from ui.draft import keep_draft, restore_draft
 from ui.job_list import PRESS
+from ui.saved_figure import SavedFigure
 from ui.services import Services
 from ui.shell import escape, shown, tell
 
@@ -87,7 +87,7 @@ class _BenchmarksPage:
         self.run.wire(private)
         kept = [*asked, self.opened]
         keep_draft(DRAFT, kept)
-        arrived = [self.judges, self.sets, self.note, self.timer, self.curve_note, self.curve.plot, self.curve.buttons]
+        arrived = [self.judges, self.sets, self.note, self.timer, self.curve_note, *self.curve.parts]
         loaded = gr.context.Context.root_block.load(self._arrive, None, arrived, **private)
         restored = restore_draft(loaded, DRAFT, kept, [[], [], ROWS, False, NONE])
         restored.then(self._look, seen, looked, **private)

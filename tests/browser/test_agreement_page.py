@@ -73,6 +73,11 @@ def test_the_figures_stand_with_their_n_and_follow_the_labels_chosen(page: Page,
     expect(kappa).to_contain_text("180")
     expect(page.locator(".js-plotly-plot", has_text="Agreement (1 is perfect), n = 180")).to_be_visible(timeout=PLOT_MS)
     expect(page.locator(".js-plotly-plot", has_text="n = 60 items a pair")).to_be_visible()
+    for form, start in (("PNG", b"\x89PNG"), ("SVG", b"<svg")):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=f"Figures of agreement with intervals as {form}").click()
+        assert download.value.path().read_bytes().startswith(start)
+        assert download.value.suggested_filename == f"assay-figure-agreement.{form.lower()}"
     expect(page.get_by_text("By the alternative annotator test")).to_be_visible()
     expect(page.get_by_role("row", name="Anchoring gap")).to_contain_text("+0.")
     choose(page, "Labels", "After the verdict only")

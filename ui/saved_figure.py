@@ -1,8 +1,9 @@
-"""A figure of the benchmarks page with its two buttons, which save it as PNG and as SVG without asking the server."""
+"""A figure with its two buttons, which save it as PNG and as SVG without asking the server."""
 
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from ui.shell import escape
 
@@ -20,16 +21,25 @@ element.addEventListener("click", (event) => {
 
 
 class SavedFigure:
-    """plot and buttons; both are hidden until there is something to draw. name: its element id, and its file's."""
+    """A plot above its buttons, all hidden until there is something to draw. name: its element id, and its file's."""
 
     def __init__(self, name: str, label: str) -> None:
-        self.plot = gr.Plot(label=label, show_label=False, visible=False, elem_id=name)
-        self.buttons = gr.HTML(_buttons(name, label), label=f"Save: {label}", js_on_load=SAVE, visible=False)
+        with gr.Column(min_width=300, visible=False) as self.column:
+            self.plot = gr.Plot(label=label, show_label=False, visible=False, elem_id=name)
+            self.buttons = gr.HTML(_buttons(name, label), label=f"Save: {label}", js_on_load=SAVE)
+
+    @property
+    def parts(self) -> list[Component]:
+        """What drawn() changes."""
+        return [self.column, self.plot]
 
     def drawn(self, figure: Any) -> dict[Any, Any]:
-        """figure: None hides both."""
+        """figure: None hides it all."""
         there = figure is not None
-        return {self.plot: gr.update(value=figure, visible=there), self.buttons: gr.update(visible=there)}
+        if there:
+            bar = [name for name in figure.layout.modebar.remove if name != "toimage"]
+            figure.update_layout(modebar={"remove": bar})
+        return {self.column: gr.update(visible=there), self.plot: gr.update(value=figure, visible=there)}
 
 
 def _buttons(name: str, label: str) -> str:
