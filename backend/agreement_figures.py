@@ -14,7 +14,7 @@ from backend.agreement.calibration import recalibration, reliability
 from backend.agreement.ceiling import everybody
 from backend.agreement.direct import compare_scores, with_wilson
 from backend.agreement.pairs import compare_winners, longer_wins, position_bias
-from backend.agreement.powered import Verdicts, powered_mean
+from backend.agreement.powered import PoweredMean, Verdicts, powered_mean
 from backend.agreement.reliability import among
 from backend.agreement.slices import quartiles, slices
 from backend.agreement_report import Anchoring, Ceiling, Disagreement, Named, PoweredPart
@@ -33,7 +33,7 @@ Sum = tuple[int, float, float]
 class Compared:
     """Rows and the choice of a model. beside: the verdict of each label. of_kind: labels of the chosen kind.
 
-    sums: by rubric version, of all the model's verdicts.
+    sums: by rubric version, of all the model's verdicts. one_project: the selection is of one.
     """
 
     mode: Mode
@@ -46,6 +46,27 @@ class Compared:
     rubrics: dict[int, str]
     people: dict[int, str]
     models: dict[int, str]
+    one_project: bool = False
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """(items,) labelled questions whose labels stand for all. n: labels of it. people: their mean. expected: by the
+    verdict. rubric_version, source: as Labels have them. probabilities: with which they were drawn; None for all alike.
+    """
+
+    n: Floats
+    people: Floats
+    expected: Floats
+    rubric_version: Integers
+    source: Integers
+    probabilities: Floats | None
+
+    def mean(self, inside: NDArray[Any], sums: Sequence[Sum]) -> PoweredMean:
+        """The powered mean of those that a mask chooses, among all the verdicts that are summed up."""
+        expected = self.expected[inside]
+        chances = None if self.probabilities is None else self.probabilities[inside]
+        return powered_mean(self.people[inside], expected, others(expected, sums), probabilities=chances)
 
 
 @dataclass(frozen=True)
@@ -194,22 +215,36 @@ def _alternative(of: Compared, labels: Labels) -> dict[str, Any]:
 
 def _powered(of: Compared, chosen: _Pairs) -> tuple[PoweredPart, ...]:
     """The mean of all, then that of each rubric version with enough labelled items."""
-    labels = chosen.labels
-    value = labels.value.astype(float) if of.mode is Mode.DIRECT else points(labels.value)
-    questions, first, index = numpy.unique(labels.question, return_index=True, return_inverse=True)
-    if not len(questions):
+    if not len(chosen.labels):
         return ()
-    means = numpy.bincount(index, weights=value) / numpy.bincount(index)
-    expected, version = chosen.expected[first], labels.rubric_version[first]
-    parts = [PoweredPart("all", powered_mean(means, expected, others(expected, list(of.sums.values()))))]
+    items = drawn(of)
+    parts = [PoweredPart("all", items.mean(numpy.ones(len(items.n), dtype=bool), list(of.sums.values())))]
     for key, total in of.sums.items():
-        inside = version == key
+        inside = items.rubric_version == key
         if len(of.sums) > 1 and inside.sum() >= ENOUGH:
-            name = of.rubrics.get(key, f"rubric version {key}")
-            parts.append(
-                PoweredPart(name, powered_mean(means[inside], expected[inside], others(expected[inside], [total])))
-            )
+            parts.append(PoweredPart(of.rubrics.get(key, f"rubric version {key}"), items.mean(inside, [total])))
     return tuple(parts)
+
+
+def drawn(of: Compared) -> Drawn:
+    """Labelled questions that have a verdict, without those that were chosen for their doubt: they stand for nobody but
+    themselves. Of one project with an audit stream only what was drawn for it, with its probabilities."""
+    kept = of.of_kind & (of.beside != NONE) & (of.rows.labels.drawn != 0)
+    known = kept & (of.rows.labels.drawn > 0)
+    weighted = of.one_project and bool(known.any())
+    if weighted:
+        kept = known
+    labels = of.rows.labels.only(kept)
+    value = labels.value.astype(float) if of.mode is Mode.DIRECT else points(labels.value)
+    _, first, index, n = numpy.unique(labels.question, return_index=True, return_inverse=True, return_counts=True)
+    return Drawn(
+        n=n.astype(float),
+        people=numpy.bincount(index, weights=value, minlength=len(n)) / n,
+        expected=of.rows.verdicts.expected[of.beside[kept]][first],
+        rubric_version=labels.rubric_version[first],
+        source=labels.source[first],
+        probabilities=labels.drawn[first] if weighted else None,
+    )
 
 
 def others(labelled: Floats, sums: Sequence[Sum]) -> Verdicts:

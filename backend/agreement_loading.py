@@ -37,7 +37,7 @@ class Columns:
 
     mode: Mode
     newest: Newest = field(default_factory=Newest)
-    said: Floats = field(default_factory=lambda: numpy.zeros((0, 12)))
+    said: Floats = field(default_factory=lambda: numpy.zeros((0, 13)))
     given: Floats = field(default_factory=lambda: numpy.zeros((0, 9)))
     lengths: Floats = field(default_factory=lambda: numpy.zeros((0, 3)))
     came: Floats = field(default_factory=lambda: numpy.zeros((0, 6)))
@@ -62,7 +62,7 @@ def read(session: Session, known: Columns) -> Columns:
     return replace(
         known,
         newest=newest,
-        said=_with(known.said, _table(session, queries.labels(mode, after), 12)),
+        said=_with(known.said, _table(session, queries.labels(mode, after), 13)),
         given=_with(known.given, _table(session, queries.verdicts(mode, after), 9)),
         lengths=_with(known.lengths, _table(session, queries.lengths(mode, after), 3)),
         came=_with(known.came, came),
@@ -107,6 +107,7 @@ def rows_of(columns: Columns) -> Rows:
         source=source,
         seconds=both(here[:, 9], nothing),
         gold=_gold(columns.gold, both(here[:, 8], there[:, 0])),
+        drawn=both(here[:, 12], nothing),
         outside=int((~inside).sum()),
         between=int((inside & ~whole).sum()),
     )

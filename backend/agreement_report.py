@@ -22,7 +22,9 @@ from backend.recalibration import InForce
 class Counts:
     """Labels of the selection. compared: of the chosen kind, with a verdict of the model. unjudged: of the chosen kind,
     but the model gave no readable verdict, or their author had seen another model's. outside: off the scale, left
-    out; between: imported ones between two scores, as means of several people are, left out too."""
+    out; between: imported ones between two scores, as means of several people are, left out too. chosen: of those
+    compared the ones on items that were chosen for their doubt, which no mean and no win rate takes; drawn: those on
+    items of an audit stream, which were drawn with a known probability."""
 
     blind: int
     after: int
@@ -31,6 +33,8 @@ class Counts:
     unjudged: int
     outside: int
     between: int
+    chosen: int = 0
+    drawn: int = 0
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,8 @@ class Labels:
     1970 in UTC, NONE for imported labels. length_a, length_b: characters of the item's first two responses, NaN where
     there is none. project: id or NONE. source: number of who wrote the responses, or NONE. seconds: that the label
     took, NaN where it was not timed. gold: what a lead decided of its item in its project, as value has it, or NONE.
+    drawn: the probability with which its item was drawn for an audit stream; 0 where it was chosen for its doubt, NaN
+    where its project has no streams.
     """
 
     question: Integers
@@ -77,6 +79,7 @@ class Labels:
     source: Integers
     seconds: Floats
     gold: Integers
+    drawn: Floats
     outside: int
     """Labels that were left out, since they lie outside of the scale."""
     between: int

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy
 
-from backend.agreement.bootstrap import Floats, Integers
+from backend.agreement.bootstrap import Floats
 from backend.agreement.powered import powered_mean
 from backend.agreement.sources import Games, Source, Sources, cycles, rank_tau, strengths
-from backend.agreement_figures import Compared, Sum, others, points
+from backend.agreement_figures import Compared, Drawn, Sum, drawn, others
 from backend.agreement_rows import NONE, SourceNames
 from backend.types import Mode
 
@@ -25,17 +25,6 @@ class SourceSum:
     ties: int
 
 
-@dataclass(frozen=True)
-class _Items:
-    """(items,) labelled items with a verdict and known sources, by their number. people: the mean label, or what A
-    gets; n: labels of it. expected: by the verdict."""
-
-    sources: Integers
-    n: Floats
-    people: Floats
-    expected: Floats
-
-
 def compare_sources(of: Compared, sums: Sequence[SourceSum]) -> Sources | None:
     """None where no source is known of what the model judged."""
     size = 1 if of.mode is Mode.DIRECT else 2
@@ -43,7 +32,7 @@ def compare_sources(of: Compared, sums: Sequence[SourceSum]) -> Sources | None:
     names = sorted({name for one in sums for name in one.names})
     if not names:
         return None
-    items = _items(of)
+    items = drawn(of)
     found = [_source(of, name, items, sums) for name in names]
     if of.mode is Mode.DIRECT:
         return Sources(_ordered(found), _tau([(one.mean.people.value, one.mean.model) for one in found]))
@@ -61,26 +50,18 @@ def compare_sources(of: Compared, sums: Sequence[SourceSum]) -> Sources | None:
     )
 
 
-def _items(of: Compared) -> _Items:
-    kept = of.of_kind & (of.beside != NONE) & (of.rows.labels.source != NONE)
-    labels = of.rows.labels.only(kept)
-    value = labels.value.astype(float) if of.mode is Mode.DIRECT else points(labels.value)
-    _, first, index, n = numpy.unique(labels.question, return_index=True, return_inverse=True, return_counts=True)
-    mean = numpy.bincount(index, weights=value, minlength=len(n)) / n
-    expected = of.rows.verdicts.expected[of.beside[kept]][first]
-    return _Items(labels.source[first], n.astype(float), mean, expected)
-
-
-def _source(of: Compared, name: str, items: _Items, sums: Sequence[SourceSum]) -> Source:
+def _source(of: Compared, name: str, items: Drawn, sums: Sequence[SourceSum]) -> Source:
     """Its responses as A, and as B, where what A gets is turned round."""
-    labels, verdicts, own = [], [], []
+    labels, verdicts, chances, own = [], [], [], []
     for place in (0,) if of.mode is Mode.DIRECT else (0, 1):
-        inside = numpy.isin(items.sources, [n for n, names in enumerate(of.rows.sources) if _at(names, place) == name])
+        inside = numpy.isin(items.source, [n for n, names in enumerate(of.rows.sources) if _at(names, place) == name])
         labels.append(_turned(items.people[inside], place))
         verdicts.append(_turned(items.expected[inside], place))
+        chances += [] if items.probabilities is None else [items.probabilities[inside]]
         own += [_turned_sum(one.sum, place) for one in sums if _at(one.names, place) == name]
     expected = numpy.concatenate(verdicts)
-    mean = powered_mean(numpy.concatenate(labels), expected, others(expected, own))
+    probabilities = numpy.concatenate(chances) if chances else None
+    mean = powered_mean(numpy.concatenate(labels), expected, others(expected, own), probabilities=probabilities)
     return Source(name, sum(n for n, _, _ in own), mean)
 
 
@@ -98,12 +79,12 @@ def _turned_sum(of: Sum, place: int) -> Sum:
     return (n, n - total, n - 2 * total + squares) if place else of
 
 
-def _people_games(of: Compared, items: _Items, names: Sequence[str]) -> Games:
+def _people_games(of: Compared, items: Drawn, names: Sequence[str]) -> Games:
     number = {name: place for place, name in enumerate(names)}
     sides = numpy.array(
         [[number.get(_at(pair, place) or "", NONE) for place in (0, 1)] for pair in of.rows.sources] or [[NONE, NONE]]
-    )[items.sources]
-    known = (sides != NONE).all(1)
+    )[items.source]
+    known = (sides != NONE).all(1) & (items.source != NONE)
     n = items.n[known]
     return Games(sides[known, 0], sides[known, 1], n, items.people[known] * n, numpy.ones(len(n)))
 

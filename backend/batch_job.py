@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from backend.accounts import Role, require_role
+from backend.doubts import place_again
 from backend.engines.base import ReadingDone
 from backend.errors import CancelledError, ConflictError, PromptTooLongError
 from backend.jobs import JobContext, JobKind, Jobs
@@ -265,6 +266,8 @@ class _Chunk:
             for one in sorted(question.kept, key=lambda one: one.place)
         ]
         session.add(verdict)
+        session.flush()
+        place_again(session, row.item_id, row.rubric_version_id)
         _note(session, row.id, UNPARSED if verdict.status == Status.UNPARSED else None)
 
 

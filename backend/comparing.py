@@ -149,11 +149,14 @@ def _compared(
         unjudged=int((of_kind & (beside == NONE)).sum()),
         outside=labels.outside,
         between=labels.between,
+        chosen=int((of_kind & (beside != NONE) & (labels.drawn == 0)).sum()),
+        drawn=int((of_kind & (beside != NONE) & (labels.drawn > 0)).sum()),
     )
     compared = Compared(
         mode=selection.mode,
         model=model.id,
         kind=kind,
+        one_project=selection.project_id is not None,
         rows=rows,
         beside=beside,
         of_kind=of_kind,

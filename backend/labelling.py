@@ -12,11 +12,13 @@ from sqlalchemy.orm import Session
 
 from backend.accounts import Role, require_role
 from backend.batch_job import item_of
+from backend.doubts import place
 from backend.errors import ConflictError, InvalidInputError, NotFoundError
 from backend.labels import MAX_CLIENT_ID_CHARACTERS, MAX_NOTE_CHARACTERS, label_opinion, say_of_seen
 from backend.projects import RUSHED_SECONDS, ProjectState, project_row
 from backend.results import Opinion, order_words, parse_order
 from backend.rubrics import rubric_of
+from backend.streams import Foremost, Stream, turn_of
 from backend.types import SCORES, Mode, Rubric, checked_text, letter
 from db import adjudication_queries
 from db import models as rows
@@ -97,7 +99,7 @@ class Labelling:
             lease = queries.lease_of(session, project_id, user_id)
             if lease is not None and lease.expires_at > rows.now() and desk.may_have(lease.project_item_id):
                 return desk.task(lease.project_item_id, lease.round)
-            item_id, round = queries.free_item(session, project_id, user_id, desk.people_per_item, rows.now()), 1
+            item_id, round = desk.free_item(), 1
             if item_id is None and queries.repeats_of(session, project_id, user_id) < desk.project.repeats:
                 item_id, round = queries.item_to_repeat(session, project_id, user_id, apart=0), 2
             if item_id is None:
@@ -205,6 +207,19 @@ class _Desk:
                 f"“{self.project.name}” is {self.project.state}, so it takes no labels. Your earlier labels are kept."
             )
 
+    def free_item(self) -> int | None:
+        """The next item for this person: of two streams from the one whose turn it is, if that has one for them."""
+        share, wanted = self.project.audit_share, (self.project.id, self.user.id, self.people_per_item, rows.now())
+        if share is None:
+            return queries.free_item(self._session, *wanted)
+        done = queries.done_count(self._session, self.project.id, self.user.id)
+        turn = turn_of(self.project.seed, self.user.id, done, share)
+        for stream in (turn, *(one for one in Stream if one is not turn)):
+            found = queries.free_item(self._session, *wanted, stream=stream)
+            if found is not None:
+                return found
+        return None
+
     def take(self, project_item_id: int, round: int) -> None:
         lease = queries.lease_of(self._session, self.project.id, self.user.id)
         if lease is None:
@@ -285,6 +300,7 @@ class _Desk:
             label = self._session.get_one(rows.Label, view.id)
         if label.client_id == client_id:
             label.project_item_id, label.seconds, label.shown_order = item.id, seconds, list(order)
+            label.stream, label.sampling_probability = item.stream, item.sampling_probability
         if first:
             item.people += 1
         draft = queries.draft_of(self._session, item.id, self.user.id)
@@ -293,6 +309,8 @@ class _Desk:
         if mine:
             self.let_go()
         self._session.flush()
+        if item.stream == Stream.CHOSEN and self.project.foremost == Foremost.DISPUTED:
+            place(self._session, self.project, item)
         self._reveal(item)
         return self.given(item, label)
 

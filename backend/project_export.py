@@ -30,13 +30,15 @@ SUFFIXES = (".csv", ".jsonl", ".parquet")
 LONG_FIELDS = (
     "project", "position", "external_id", "mode", "kind", "instruction", "responses", "reference", "criterion",
     *(f"level_{score}" for score in SCORES), "sources", "imported_labels", "extra", "score", "winner", "ranking",
-    "annotator", "blind", "seen_verdict", "shown_order", "round", "seconds", "rushed", "agrees", "note", "label_id",
+    "annotator", "blind", "seen_verdict", "shown_order", "stream", "sampling_probability",
+    "round", "seconds", "rushed", "agrees", "note", "label_id",
     "supersedes", "stands", "verdict_id", "status", "expected_score", "recalibrated_score", "confidence", "p_a",
     "order_sensitive", "feedback", "judge", "judge_digest", "model_digest", "format_digest", "engine",
     "rubric_version_id", "at",
 )  # fmt: skip
 """Of the long form. kind: item (as imported), blind, agree, override, withdrawn (labels), adjudication, or verdict.
 
+stream, sampling_probability: of an item, and of a label the ones that its item was served with.
 recalibrated_score: where the project's is switched on, by a curve that no label of the item was fitted to."""
 Row = dict[str, Any]
 
@@ -116,7 +118,10 @@ def _long(session: Session, project: rows.Project) -> Iterator[Row]:
             **{f"level_{n}": text for n, text in zip(SCORES, rubric.levels, strict=False)},
             "rubric_version_id": row.rubric_version_id,
         }
-        about = {"sources": row.sources, "imported_labels": row.imported_labels, "extra": row.extra}
+        about = {
+            "sources": row.sources, "imported_labels": row.imported_labels, "extra": row.extra,
+            "stream": row.stream, "sampling_probability": row.sampling_probability,
+        }  # fmt: skip
         yield _filled({**shared, **about, "kind": "item"})
         for label, author, stands in queries.labels_of_item(session, row.id):
             yield _filled({**shared, **_label_fields(label, author, stands)})
@@ -145,6 +150,8 @@ def _label_fields(label: rows.Label, author: str, stands: bool) -> Row:
         "blind": label.verdict_id is None,
         "seen_verdict": label.verdict_id,
         "shown_order": label.shown_order,
+        "stream": label.stream,
+        "sampling_probability": label.sampling_probability,
         "round": label.round,
         "seconds": label.seconds,
         "rushed": None if label.seconds is None else label.seconds < RUSHED_SECONDS,
@@ -299,7 +306,7 @@ def _write_parquet(path: Path, found: Iterable[Row]) -> int:
     kinds = {
         **dict.fromkeys(("score", "position"), whole),
         **dict.fromkeys(("blind", "stands"), flag),
-        **dict.fromkeys(("seconds", "confidence", "expected_score", "p_a"), double),
+        **dict.fromkeys(("seconds", "confidence", "expected_score", "p_a", "sampling_probability"), double),
     }
     schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in LONG_FIELDS])
     count, batch = 0, []

@@ -1,6 +1,5 @@
 """Takes rows into a project: looked at first, then all of them or none."""
 
-import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -10,17 +9,20 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from backend.accounts import Role, require_role
+from backend.doubts import doubt_of
 from backend.errors import ConflictError, InvalidInputError
 from backend.project_rows import ColumnMapping, ImportedRow, guess_mapping, read_row
 from backend.projects import ItemOrder, ProjectState, project_row
 from backend.row_files import RawRow, Unreadable
 from backend.rubrics import version_for
+from backend.streams import Stream, doubt_key, shuffled_key, stream_of
 from backend.table_files import table_rows
 from backend.training_rows import RefusedRow
 from backend.types import Mode, digest_of
 from db import models as rows
 from db import project_queries as queries
 from db.session import Store
+from db.stream_queries import newest_verdicts
 
 PREVIEW_ROWS = 5
 LOOKED_AT = 100
@@ -171,13 +173,14 @@ class _Taken:
     def add(self, chunk: Sequence[ImportedRow]) -> None:
         ids = self._item_ids(chunk)
         there = queries.there_already(self._session, self._project.id, list(ids.values()))
-        new = []
+        new: list[dict[str, Any]] = []
         for row in chunk:
             wanted = [(ids[row.item.digest], version_id) for version_id in self._version_ids(row)]
             missing = [one for one in wanted if one not in there]
             self.duplicates += not missing
             there.update(missing)
             new += [self._project_item(row, *one) for one in missing]
+        self._place(new)
         if new:
             self._session.execute(insert(rows.ProjectItem), new)
         self.added += len(new)
@@ -214,16 +217,27 @@ class _Taken:
             self._versions[digest] = version_for(self._session, row.rubric, self._user_id).id
         return [self._versions[digest]]
 
+    def _place(self, new: Sequence[dict[str, Any]]) -> None:
+        """Items of the second stream by the doubt that is known of them: they may have verdicts already."""
+        chosen = [one for one in new if one["stream"] is Stream.CHOSEN]
+        verdicts = newest_verdicts(self._session, [(one["item_id"], one["rubric_version_id"]) for one in chosen])
+        for one in chosen:
+            doubt = doubt_of(self._project, verdicts.get((one["item_id"], one["rubric_version_id"])), ())
+            one["order_key"] = doubt_key(self._project.seed, one["position"], doubt)
+
     def _project_item(self, row: ImportedRow, item_id: int, version_id: int) -> dict[str, Any]:
         position = self._position
         self._position += 1
-        shuffled = random.Random(f"{self._project.seed}:{position}").getrandbits(62)  # noqa: S311 - an order, no secret
+        order, share = ItemOrder(self._project.item_order), self._project.audit_share
+        stream = None if share is None else stream_of(self._project.seed, position, share)
         return {
             "project_id": self._project.id,
             "item_id": item_id,
             "rubric_version_id": version_id,
             "position": position,
-            "order_key": position if self._project.item_order == ItemOrder.GIVEN else shuffled,
+            "order_key": position if order is ItemOrder.GIVEN else shuffled_key(self._project.seed, position),
+            "stream": stream,
+            "sampling_probability": share if stream is Stream.AUDIT else None,
             "people": 0,
             "external_id": row.external_id,
             "sources": row.sources,

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from backend.accounts import Role, require_role
 from backend.errors import ConflictError, InvalidInputError, NotFoundError
 from backend.rubrics import rubric_of
+from backend.streams import Foremost
 from backend.types import Mode, Rubric, checked_text
 from db import models as rows
 from db import project_queries as queries
@@ -24,6 +25,7 @@ MAX_GUIDELINE_CHARACTERS = 100_000
 MAX_PEOPLE = 100
 MAX_REPEATS = 1_000
 LEASE_MINUTES = (1, 1_440)
+AUDIT_SHARE = (0.01, 0.99)
 RUSHED_SECONDS = 2.0
 """A label that came sooner is marked as rushed."""
 
@@ -35,10 +37,12 @@ class ProjectState(StrEnum):
 
 
 class ItemOrder(StrEnum):
-    """How items are handed out: as they were imported, or shuffled once for all."""
+    """How items are handed out: as they were imported, shuffled once for all, or in two streams: some that were drawn
+    by chance, for estimates, and among them the others by how doubtful they are."""
 
     GIVEN = "given"
     RANDOM = "random"
+    TWO_STREAMS = "two streams"
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,9 @@ class ProjectDraft:
     mode: how many responses its items have. rubric_version_ids: each item that brings no rubric of its own is
     labelled once by each. blind: people label before they see the verdict. people_per_item: 1 to 100.
     repeats: how many items come back to each person, 0 to 1,000. lease_minutes: how long an item in hand is
-    kept, 1 to 1,440. seed: of the random order and of the sides.
+    kept, 1 to 1,440. seed: of the random order, of the streams and of the sides. audit_share, foremost: of two streams
+    alone: the probability with which each item is drawn for the audit stream, 0.01 to 0.99, and what comes first in
+    the other one.
     """
 
     name: str
@@ -61,6 +67,8 @@ class ProjectDraft:
     repeats: int = 0
     lease_minutes: int = 30
     seed: int = 0
+    audit_share: float = 0.3
+    foremost: Foremost = Foremost.UNCERTAIN
 
     def checked(self) -> "ProjectDraft":
         """The same with a tidy name. Raises InvalidInputError."""
@@ -74,7 +82,13 @@ class ProjectDraft:
         _within("The seed", self.seed, 0, 2**32 - 1)
         if self.mode is Mode.RANKING and self.repeats:
             raise InvalidInputError("Rankings can't come back: leave repeats at 0, or make a project of pairs.")
-        changes = {**vars(self), "name": name, "item_order": ItemOrder(self.item_order), "mode": Mode(self.mode)}
+        if not AUDIT_SHARE[0] <= self.audit_share <= AUDIT_SHARE[1]:
+            raise InvalidInputError(
+                f"The audit share is {self.audit_share:g}; it must lie between {AUDIT_SHARE[0]:g} and "
+                f"{AUDIT_SHARE[1]:g}. Choose the order random to draw every item by chance."
+            )
+        enums = {"item_order": ItemOrder(self.item_order), "mode": Mode(self.mode), "foremost": Foremost(self.foremost)}
+        changes = {**vars(self), "name": name, **enums}
         return ProjectDraft(**changes)
 
 
@@ -155,7 +169,7 @@ class Projects:
         return self.get(project_id)
 
     def edit(self, project_id: int, draft: ProjectDraft, user_id: int) -> ProjectView:
-        """Change it. With items in it, the mode, the rubrics, blind, the order and the seed stay as they are.
+        """Change it. With items in it, mode, rubrics, blind, order, streams and seed stay as they are.
 
         Raises InvalidInputError, NotFoundError, NotAllowedError, and ConflictError for what can't change any more.
         """
@@ -165,7 +179,9 @@ class Projects:
             row = project_row(session, project_id, hold=True)
             _require_free(session, checked.name, own_id=project_id)
             before = _draft(row)
-            fixed = ("mode", "rubric_version_ids", "blind", "item_order", "seed")
+            fixed = ["mode", "rubric_version_ids", "blind", "item_order", "seed"]
+            if before.item_order is ItemOrder.TWO_STREAMS:
+                fixed += ["audit_share", "foremost"]
             changed = [name for name in fixed if getattr(before, name) != getattr(checked, name)]
             if changed and queries.item_counts(session, [project_id]):
                 raise ConflictError(
@@ -272,6 +288,8 @@ def _fill(session: Session, row: rows.Project, draft: ProjectDraft) -> None:
     row.name, row.guidelines, row.mode, row.blind = draft.name, draft.guidelines, draft.mode, draft.blind
     row.people_per_item, row.item_order, row.repeats = draft.people_per_item, draft.item_order, draft.repeats
     row.lease_seconds, row.seed = draft.lease_minutes * 60, draft.seed
+    streams = draft.item_order is ItemOrder.TWO_STREAMS
+    row.audit_share, row.foremost = (draft.audit_share, draft.foremost) if streams else (None, None)
     if [one.rubric_version_id for one in row.rubrics] == list(draft.rubric_version_ids):
         return
     for old in row.rubrics:
@@ -289,6 +307,9 @@ def _fill(session: Session, row: rows.Project, draft: ProjectDraft) -> None:
 
 
 def _draft(row: rows.Project) -> ProjectDraft:
+    streams: dict[str, Any] = {}
+    if row.audit_share is not None and row.foremost is not None:
+        streams = {"audit_share": row.audit_share, "foremost": Foremost(row.foremost)}
     return ProjectDraft(
         name=row.name,
         mode=Mode(row.mode),
@@ -300,6 +321,7 @@ def _draft(row: rows.Project) -> ProjectDraft:
         repeats=row.repeats,
         lease_minutes=row.lease_seconds // 60,
         seed=row.seed,
+        **streams,
     )
 
 

@@ -39,7 +39,7 @@ from db.models import (
 )
 from db.queries import WITHDRAWN, stands
 
-READ = "read"
+READ, CHOSEN = "read", "chosen"
 DIRECT, PAIRWISE, RANKING = "direct", "pairwise", "ranking"
 
 
@@ -90,7 +90,8 @@ def newest(session: Session) -> Newest:
 def labels(mode: str, after: Newest) -> Select[*tuple[Any, ...]]:
     """Scores, or winners as 0 (A), 1 (B), 2 (tie), and whatever supersedes a label, in the order they were given.
 
-    at: seconds since 1970 in UTC. Whether a label stands is seen from all of them.
+    at: seconds since 1970 in UTC. Whether a label stands is seen from all of them. The last column is the probability
+    with which its item was drawn; 0 where it was chosen for its doubt, so that there is none.
     """
     value = Label.score if mode == DIRECT else _winner(Label.winner)
     return (
@@ -98,6 +99,7 @@ def labels(mode: str, after: Newest) -> Select[*tuple[Any, ...]]:
             Label.id, Label.item_id, Label.rubric_version_id, Label.author_id, value, Label.verdict_id,
             extract("epoch", Label.created_at), ProjectItem.project_id, ProjectItem.id, Label.seconds,
             Label.supersedes_id, case((Label.kind == WITHDRAWN, 1), else_=0),
+            case((Label.stream == CHOSEN, 0.0), else_=Label.sampling_probability),
         )
         .outerjoin(ProjectItem, ProjectItem.id == Label.project_item_id)
         .where(Label.id > after.label, or_(value.is_not(None), Label.supersedes_id.is_not(None)))

@@ -368,6 +368,10 @@ class Label(Base):
     """From when the page showed the item to when its author decided; null outside of projects."""
     shown_order: Mapped[list[Any] | None]
     """Positions of the responses in the order in which the page showed them."""
+    stream: Mapped[str | None] = mapped_column(String(20))
+    """From which its item was served; null where its project has no streams, and outside of projects."""
+    sampling_probability: Mapped[float | None]
+    """With which its item was drawn for that stream; null where none is known, as of an item chosen for its doubt."""
     verdict: Mapped[Verdict | None] = relationship(back_populates="labels")
     author: Mapped[User] = relationship()
 
@@ -386,13 +390,17 @@ class Project(Base):
     """People label before they see the verdict."""
     people_per_item: Mapped[int]
     item_order: Mapped[str] = mapped_column(String(20))
-    """given or random."""
+    """given, random or two streams."""
+    audit_share: Mapped[float | None]
+    """Of two streams: the probability with which an item is drawn for the audit stream."""
+    foremost: Mapped[str | None] = mapped_column(String(20))
+    """Of two streams: which items of the second come first, uncertain or disputed."""
     repeats: Mapped[int]
     """How many items come back to each person, to measure their consistency."""
     lease_seconds: Mapped[int]
     """How long an item in hand is kept for its person."""
     seed: Mapped[int] = mapped_column(BigInteger)
-    """Of the random order and of the sides."""
+    """Of the random order, of the streams and of the sides."""
     state: Mapped[str] = mapped_column(String(20))
     """open, closed or archived."""
     created_by_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
@@ -413,7 +421,7 @@ class ProjectRubric(Base):
 
 
 class ProjectItem(Base):
-    """An item to be labelled by one rubric in one project; never changed, but for `people`."""
+    """An item to be labelled by one rubric in one project; never changed, but for `people` and `order_key`."""
 
     __tablename__ = "project_items"
     __table_args__ = (
@@ -421,6 +429,7 @@ class ProjectItem(Base):
         UniqueConstraint("project_id", "position"),
         Index("ix_project_items_order", "project_id", "order_key"),
         Index("ix_project_items_people", "project_id", "people", "order_key"),
+        Index("ix_project_items_stream", "project_id", "stream", "order_key"),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
@@ -429,7 +438,11 @@ class ProjectItem(Base):
     position: Mapped[int]
     """In the order of import, from 0."""
     order_key: Mapped[int] = mapped_column(BigInteger)
-    """Items are handed out by it."""
+    """Items are handed out by it. In the second of two streams it follows what is known of the item's doubt."""
+    stream: Mapped[str | None] = mapped_column(String(20))
+    """audit or chosen; null where the project has no streams."""
+    sampling_probability: Mapped[float | None]
+    """With which it was drawn for the audit stream; null outside of it."""
     people: Mapped[int] = mapped_column(default=0)
     """How many people have a label on it that stands, of the first round."""
     external_id: Mapped[str | None] = mapped_column(String(300))

@@ -226,8 +226,12 @@ def stands() -> ColumnElement[bool]:
     return and_(Label.kind != WITHDRAWN, ~superseded)
 
 
-def free_item(session: Session, project_id: int, user_id: int, people_per_item: int, at: datetime) -> int | None:
+def free_item(
+    session: Session, project_id: int, user_id: int, people_per_item: int, at: datetime, *, stream: str | None = None
+) -> int | None:
     """The first item in order that still needs somebody, and that this person has neither labelled nor skipped.
+
+    stream: of this one alone.
 
     Items that a lead has decided on need nobody any more.
     """
@@ -247,7 +251,7 @@ def free_item(session: Session, project_id: int, user_id: int, people_per_item: 
         .order_by(ProjectItem.order_key, ProjectItem.id)
         .limit(1)
     )
-    return session.scalar(query)
+    return session.scalar(query if stream is None else query.where(ProjectItem.stream == stream))
 
 
 def is_free(session: Session, item: ProjectItem, user_id: int, people_per_item: int, at: datetime) -> bool:

@@ -8,7 +8,7 @@ from backend.agreement.bootstrap import Stat
 from backend.agreement_report import Report
 from backend.agreement_rows import Kind
 from backend.types import Mode
-from ui.agreement_who import people, sources
+from ui.agreement_who import people, sampled_words, sources
 from ui.figure_table import NONE, STAT_HEADS, Table, share_row, stat_row
 
 SCORE_NAMES = {
@@ -77,6 +77,11 @@ def counts_words(report: Report) -> str:
         words += "the verdicts as they are."
     if counts.between:
         words += f" {counts.between:,} imported ones lie between two scores, as means do, and are left out."
+    if counts.chosen:
+        words += (
+            f" {counts.chosen:,} are on items that were chosen for their doubt, so that agreement on all is likely "
+        )
+        words += "higher than here; means and win rates leave them out."
     return words
 
 
@@ -165,7 +170,7 @@ def _powered(report: Report) -> Table | None:
     if not rows:
         return None
     what = "score" if report.selection.mode is Mode.DIRECT else "share of wins of response A, a tie being half"
-    note = f"The mean {what} that people would give. Valid if labelled items are a random sample of the judged ones."
+    note = f"The mean {what} that people would give. {sampled_words(report)}"
     return Table("powered_mean", "What would people say of all of it?", STAT_HEADS, tuple(rows), note)
 
 

@@ -7,6 +7,25 @@ from backend.types import Mode
 from ui.figure_table import NONE, Table, stat_row, with_interval
 
 
+def sampled_words(report: Report) -> str:
+    """Which labels the means and win rates are made of, and when they are valid."""
+    counts = report.counts
+    left = (
+        f" {counts.chosen:,} labels are left out of it, since their items were chosen for their doubt: nobody knows "
+        "how likely that was."
+        if counts.chosen
+        else ""
+    )
+    if counts.drawn and report.selection.project_id is not None:
+        return (
+            f"Made of the {counts.drawn:,} labels on items that were drawn by chance for the audit stream, weighted by "
+            f"their sampling probabilities.{left}"
+        )
+    if counts.drawn:
+        left += " Choose a project to weight its audit stream by its sampling probabilities."
+    return f"Valid if labelled items are a random sample of the judged ones.{left}"
+
+
 def sources(report: Report) -> Table | None:
     if report.sources is None:
         return None
@@ -24,13 +43,17 @@ def sources(report: Report) -> Table | None:
     if pairs:
         heads += ("Strength by people", "Strength by the model")
     return Table(
-        "sources", "Who wrote the better responses?", heads, tuple(rows), _words(report.sources, len(shown), pairs)
+        "sources",
+        "Who wrote the better responses?",
+        heads,
+        tuple(rows),
+        _words(report.sources, sampled_words(report), len(shown), pairs),
     )
 
 
-def _words(found: Sources, shown: int, pairs: bool) -> str:
+def _words(found: Sources, sampled: str, shown: int, pairs: bool) -> str:
     what = "Share of its pairs that it wins, a tie being half" if pairs else "Mean score"
-    words = f"{what}; valid if labelled items are a random sample of the judged ones. "
+    words = f"{what}. {sampled} "
     words += f"Too few: fewer than {ENOUGH} labelled items."
     if shown < len(found.found):
         words += f" {len(found.found) - shown:,} sources with fewer than {ENOUGH} judged items are left out."

@@ -23,6 +23,7 @@ from backend.labelling import Given, Task
 from backend.project_export import FORMS
 from backend.projects import ItemOrder, ProjectDraft
 from backend.results import result_words
+from backend.streams import Foremost
 from backend.types import Item, Sampling
 from ui.commands.project import MODES, rubric_named
 from ui.services import Services
@@ -97,6 +98,8 @@ class _Endpoints:
         people_per_item: int = 1,
         order: str = "random",
         repeats: int = 0,
+        audit_share: float = 0.3,
+        foremost: str = "uncertain",
     ) -> Fields:
         """Make a project. For leads.
 
@@ -107,20 +110,23 @@ class _Endpoints:
             guidelines: Markdown for those who label.
             blind: Whether people label before they see the verdict.
             people_per_item: How many people label each item, 1 to 100.
-            order: given or random.
+            order: given, random or two streams.
             repeats: How many items come back to each person.
+            audit_share: Of two streams: the share of items that is drawn by chance, 0.01 to 0.99.
+            foremost: Of two streams: what comes first among the others, uncertain or disputed.
 
         Returns:
             The project's id and name.
         """
-        if mode not in MODES or order not in list(ItemOrder):
+        if mode not in MODES or order not in list(ItemOrder) or foremost not in list(Foremost):
             raise InvalidInputError(
-                f"mode {mode}, order {order}: known are {', '.join(MODES)}; {', '.join(ItemOrder)}."
+                f"mode {mode}, order {order}, foremost {foremost}: known are {', '.join(MODES)}; "
+                f"{', '.join(ItemOrder)}; {', '.join(Foremost)}."
             )
         ids = tuple(rubric_named(self._services.library, one).version_id for one in rubrics or [])
         draft = ProjectDraft(
             name, MODES[mode], ids, guidelines, blind=blind, people_per_item=people_per_item,
-            item_order=ItemOrder(order), repeats=repeats,
+            item_order=ItemOrder(order), repeats=repeats, audit_share=audit_share, foremost=Foremost(foremost),
         )  # fmt: skip
         view = self._services.projects.create(draft, self._services.who())
         return {"id": view.id, "name": view.name}

@@ -15,6 +15,7 @@ from backend.project_export import FORMS, SUFFIXES
 from backend.project_rows import ColumnMapping, with_columns
 from backend.projects import ItemOrder, ProjectDraft, ProjectState
 from backend.row_files import is_on_hub
+from backend.streams import Foremost
 from backend.types import Mode
 from ui.projects_render import import_report, preview_table, project_card
 from ui.services import Services
@@ -62,6 +63,15 @@ class _ProjectsPage:
             self.people = gr.Number(1, label="People per item", precision=0, minimum=1, min_width=120)
             self.repeats = gr.Number(0, label="Items that come back", precision=0, minimum=0, min_width=120)
         self.order = gr.Radio([str(one) for one in ItemOrder], value="random", label="Order of items")
+        with gr.Row(visible=False) as self.streams:
+            self.share = gr.Number(
+                30, label="Per cent drawn by chance", minimum=1, maximum=99, min_width=120,
+                info="The audit stream: its labels make the estimates.",
+            )  # fmt: skip
+            self.foremost = gr.Radio(
+                [str(one) for one in Foremost], value="uncertain", label="First among the others", min_width=160,
+                info="Where the judge is unsure, or people or orders differ.",
+            )  # fmt: skip
         self.create = gr.Button("Make project", variant="primary")
 
     def _lay_out_opened(self) -> None:
@@ -114,6 +124,8 @@ class _ProjectsPage:
         self.project.change(self._show, opened, [self.card], **private)
         self.timer.tick(self._show, opened, [self.card], **private)
         new = {self.name, self.mode, self.rubrics, self.guidelines, self.blind, self.people, self.repeats, self.order}
+        new |= {self.share, self.foremost}
+        self.order.change(self._show_streams, [self.order], [self.streams], **private)
         self.create.click(self._create, {*new, *opened}, [self.project, self.card, self.name], **private)
         fields = {self.project, self.file, self.hub, self.leave_out, *self.columns.values()}
         guessed = [self.preview, self.report, *self.columns.values()]
@@ -148,6 +160,9 @@ class _ProjectsPage:
     def _show(self, data: Mapping[Component, Any]) -> Update:
         return {self.card: self._card(data[self.project])}
 
+    def _show_streams(self, order: str) -> Update:
+        return {self.streams: gr.update(visible=order == ItemOrder.TWO_STREAMS)}
+
     @shown
     def _create(self, data: Mapping[Component, Any]) -> Update:
         draft = ProjectDraft(
@@ -159,6 +174,8 @@ class _ProjectsPage:
             people_per_item=int(data[self.people] or 0),
             item_order=ItemOrder(data[self.order]),
             repeats=int(data[self.repeats] or 0),
+            audit_share=(data[self.share] or 0) / 100,
+            foremost=Foremost(data[self.foremost]),
         )
         view = self._services.projects.create(draft, self._who())
         views = self._services.projects.list(include_archived=bool(data[self.archived]))

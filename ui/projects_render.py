@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from backend.jobs import JobView
 from backend.project_import import ImportReport, Preview
 from backend.project_rows import ImportedRow
-from backend.projects import PersonProgress, Progress, ProjectView
+from backend.projects import ItemOrder, PersonProgress, Progress, ProjectView
 from ui.job_list import job_status
 from ui.shell import escape
 
@@ -21,6 +21,7 @@ def project_card(
             '<div class="assay-empty"><strong>There is no project yet.</strong><br>Fill in the form and make one.</div>'
         )
     blind = "blind" if view.draft.blind else "with the verdict in view"
+    policy = f"{view.state} · {view.mode} · {blind} · {view.draft.people_per_item} per item{_streams(view)}"
     people = "".join(map(_person, progress.people))
     table = (
         f'<table class="assay-table" aria-label="People"><thead><tr><th>Person<th>Labels<th>Rushed<th>Overrides'
@@ -34,13 +35,19 @@ def project_card(
     batch = "" if job is None else f'<p class="assay-muted">Batch {job.id}: {job.state}</p>{job_status(job)}'
     return (
         f'<section aria-label="Project"><div class="assay-heading"><h2 dir="auto">{escape(view.name)}</h2>'
-        f'<p class="assay-muted">{view.state} · {view.mode} · {blind} · {view.draft.people_per_item} per item</p></div>'
+        f'<p class="assay-muted">{policy}</p></div>'
         f'<dl class="assay-facts">{_fact("Items", f"{progress.items:,}")}'
         f"{_fact('Labels', f'{progress.labels:,} of {progress.wanted:,}')}"
         f"{_fact('Complete', f'{progress.complete:,}')}{_fact('Judged', f'{progress.judged:,}')}"
         f"{_fact('Failed', f'{progress.failed:,}')}{_fact('Decided', f'{progress.decided:,}')}</dl>{batch}"
         f"{f'<ul class=assay-failures>{failed}</ul>' if failed else ''}{table}</section>"
     )
+
+
+def _streams(view: ProjectView) -> str:
+    if view.draft.item_order is not ItemOrder.TWO_STREAMS:
+        return ""
+    return f" · two streams: {view.draft.audit_share:.0%} by chance, {view.draft.foremost} first"
 
 
 def preview_table(preview: Preview) -> str:

@@ -2,8 +2,9 @@
 
 Sources: A. N. Angelopoulos, S. Bates, C. Fannjiang, M. I. Jordan, T. Zrnic, "Prediction-powered inference", Science 382
 (2023) 669-674; Angelopoulos, Duchi, Zrnic, "PPI++: Efficient Prediction-Powered Inference" (2023), section 6 (lambda);
-with sampling probabilities: T. Zrnic, E. J. Candes, "Active Statistical Inference" (2024), section 3. The intervals use
-Student's quantile with labels - 1 degrees, since labels are few.
+with sampling probabilities: T. Zrnic, E. J. Candes, "Active Statistical Inference" (2024), section 3, the correction
+as Hajek's ratio (C.-E. Sarndal, B. Swensson, J. Wretman, "Model Assisted Survey Sampling", 1992, sections 5.7 and 6.5).
+The intervals use Student's quantile with labels - 1 degrees, since labels are few.
 """
 
 import math
@@ -47,8 +48,9 @@ def powered_mean(
     each.
 
     others: the items without a label. probabilities: with which each labelled item was drawn for labelling, in (0, 1],
-    as an audit stream draws; without them the labelled items must be a random sample of all. Raises InvalidInputError
-    for a probability outside (0, 1].
+    as an audit stream draws: only their ratios count, so that a random part of what was drawn will do. Without them, or
+    where all are alike, the labelled items must be a random sample of all. Raises InvalidInputError for a probability
+    outside (0, 1].
     """
     n = len(labels)
     total = n + others.n
@@ -61,7 +63,8 @@ def powered_mean(
             raise InvalidInputError(
                 "A sampling probability lies outside of 0 to 1. Give the one each item was drawn with."
             )
-        return _weighted(labels, verdicts, others, probabilities, raw)
+        if numpy.ptp(probabilities) > 0:
+            return _weighted(labels, verdicts, others, probabilities, raw)
     trust = _trust(labels, verdicts, others)
     rest = labels - trust * verdicts
     value = float(rest.mean()) + trust * others.mean
@@ -85,21 +88,22 @@ def _trust(labels: Floats, verdicts: Floats, others: Verdicts) -> float:
 def _weighted(
     labels: Floats, verdicts: Floats, others: Verdicts, probabilities: Floats, raw: float | None
 ) -> PoweredMean:
-    """Every item i of N adds z_i = trust * f_i + drawn_i / p_i * (y_i - trust * f_i), both less the mean verdict."""
+    """The mean verdict of all, and the labels' weighted mean distance from it: trust * mean(f) + sum w (y - trust * f)
+    / sum w, with w = 1 / p; its variance by Taylor's linearisation."""
     n, total = len(labels), len(labels) + others.n
-    centre = raw or 0.0
     weight = 1 / probabilities
-    y, f = labels - centre, verdicts - centre
-    of_others = others.variance + (others.mean - centre) ** 2
-    spread = float((f**2 * (1 - weight) ** 2).sum()) + others.n * of_others
-    trust = float(numpy.clip(-(weight * y * f * (1 - weight)).sum() / spread, 0, 1)) if spread > 1e-12 else 0.0
-    terms = trust * f + weight * (y - trust * f)
-    mean = (float(terms.sum()) + others.n * trust * (others.mean - centre)) / total
-    squares = float((terms**2).sum()) + others.n * trust**2 * of_others
-    variance = (squares / total - mean**2) / total
-    people_mean = float((weight * labels).sum() / weight.sum())
-    of_people = float(((weight * (labels - people_mean)) ** 2).sum() / weight.sum() ** 2)
-    return PoweredMean(_stat(centre + mean, variance, n), _stat(people_mean, of_people, n), raw, trust)
+    weight /= weight.sum()
+    centre = (float(verdicts.sum()) + others.n * others.mean) / total
+    squares = float(((verdicts - centre) ** 2).sum()) + others.n * (others.variance + (others.mean - centre) ** 2)
+    of_all = squares / total
+    y, f = labels - (weight * labels).sum(), verdicts - (weight * verdicts).sum()
+    few = n / (n - 1)
+    spread = few * float((weight**2 * f**2).sum()) + of_all / total
+    trust = float(numpy.clip(few * (weight**2 * y * f).sum() / spread, 0, 1)) if others.n and spread > 1e-12 else 0.0
+    value = float((weight * (labels - trust * verdicts)).sum()) + trust * centre
+    variance = few * float((weight**2 * (y - trust * f) ** 2).sum()) + trust**2 * of_all / total
+    people = _stat(float((weight * labels).sum()), few * float((weight**2 * y**2).sum()), n)
+    return PoweredMean(_stat(value, variance, n), people, raw, trust)
 
 
 def _stat(value: float, variance: float, n: int) -> Stat:

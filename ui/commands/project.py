@@ -17,6 +17,7 @@ from backend.project_export import FORMS
 from backend.project_rows import guess_mapping, with_columns
 from backend.projects import ItemOrder, ProjectDraft
 from backend.rubrics import RubricLibrary, RubricView
+from backend.streams import Foremost
 from backend.types import Mode
 from ui.commands.terminal import progress_bar, told
 from ui.services import Services
@@ -45,19 +46,24 @@ def _making(app: typer.Typer, open_services: Open) -> None:
         guidelines: Annotated[Path | None, typer.Option(help="A Markdown file for those who label.")] = None,
         blind: Annotated[bool, typer.Option("--blind/--not-blind", help="Label before the verdict is seen.")] = True,
         people: Annotated[int, typer.Option(help="How many people label each item.")] = 1,
-        order: Annotated[str, typer.Option(help="given or random.")] = "random",
+        order: Annotated[str, typer.Option(help=f"One of {', '.join(ItemOrder)}.")] = "random",
+        audit_share: Annotated[float, typer.Option(help="Of two streams: the share drawn by chance.")] = 0.3,
+        foremost: Annotated[str, typer.Option(help=f"Of two streams, first: {' or '.join(Foremost)}.")] = "uncertain",
         repeats: Annotated[int, typer.Option(help="How many items come back to each person.")] = 0,
         as_json: AsJson = False,
     ) -> None:
         """Make a project."""
         with told(), open_services(context.obj) as services:
-            if mode not in MODES or order not in list(ItemOrder):
-                raise InvalidInputError(f"--mode {mode} --order {order}: known are {', '.join(MODES)}; given, random.")
+            if mode not in MODES or order not in list(ItemOrder) or foremost not in list(Foremost):
+                raise InvalidInputError(
+                    f"--mode {mode} --order {order!r} --foremost {foremost}: known are {', '.join(MODES)}; "
+                    f"{', '.join(ItemOrder)}; {', '.join(Foremost)}."
+                )
             ids = tuple(rubric_named(services.library, one).version_id for one in rubric or ())
             text = guidelines.read_text(encoding="utf-8") if guidelines else ""
             draft = ProjectDraft(
                 name, MODES[mode], ids, text, blind=blind, people_per_item=people, item_order=ItemOrder(order),
-                repeats=repeats,
+                repeats=repeats, audit_share=audit_share, foremost=Foremost(foremost),
             )  # fmt: skip
             view = services.projects.create(draft, services.owner_id)
             _say(as_json, {"id": view.id, "name": view.name}, f"“{view.name}” is project {view.id}.")
