@@ -329,17 +329,18 @@ def _sweep_command() -> typer.Typer:
 
 def _agreement_command() -> typer.Typer:
     from backend.comparing import Comparing
+    from backend.users import owner
     from ui.commands import agreement
 
     @contextmanager
-    def open_comparing(settings: Settings) -> Iterator[Comparing]:
+    def open_services(settings: Settings) -> Iterator[agreement.AgreementServices]:
         store = open_store(settings)
         try:
-            yield Comparing(store)
+            yield agreement.AgreementServices(Comparing(store), owner(store))
         finally:
             store.close()
 
-    return agreement.commands(open_comparing)
+    return agreement.commands(open_services)
 
 
 def _bench_command() -> typer.Typer:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy
 from sqlalchemy.orm import Session
 
+from backend.accounts import Role, require_role
 from backend.agreement import ENOUGH, clustered, share
 from backend.agreement.bootstrap import Integers
 from backend.agreement.rankings import tau_b
@@ -24,6 +25,7 @@ from backend.types import Mode
 from db import agreement_queries as queries
 from db.session import Store
 
+TO_DO = "compare people and model"
 MOST_REPORTS = 16
 """Of one mode that are kept; a page asks for the same one several times."""
 
@@ -65,7 +67,8 @@ class _Loaded:
 
 
 class Comparing:
-    """Reads only. All raise StoreError when the database fails."""
+    """Reads only. All raise StoreError when the database fails, and NotAllowedError for who is no lead: it tells what
+    each person said, also in blind projects."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -80,8 +83,9 @@ class Comparing:
             last = self._last[mode] = _Loaded(columns, rows_of(columns), last.sums if last and judged else {})
         return last
 
-    def choices(self, mode: Mode) -> Choices:
+    def choices(self, mode: Mode, user_id: int) -> Choices:
         with self._store.read() as session:
+            require_role(session, user_id, Role.LEAD, TO_DO)
             return Choices(
                 models=tuple((model.id, model.name) for model in _models(session, mode)),
                 rubrics=tuple(_rubrics(session).items()),
@@ -89,12 +93,13 @@ class Comparing:
                 projects=tuple((row.id, row.name) for row in session.execute(queries.projects())),
             )
 
-    def report(self, selection: Selection) -> Report:
+    def report(self, selection: Selection, user_id: int) -> Report:
         """Every figure of the selection, with what is missing said in words.
 
         Raises NotFoundError for a model without verdicts of this mode, InvalidInputError for days in the wrong order.
         """
         with self._store.read() as session:
+            require_role(session, user_id, Role.LEAD, TO_DO)
             check_days(selection)
             models, rubrics, people = _models(session, selection.mode), _rubrics(session), _people(session)
             _check(models, selection)

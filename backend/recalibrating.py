@@ -32,7 +32,7 @@ class Recalibrating:
             project = project_row(session, project_id)
             if project.mode != Mode.DIRECT:
                 raise InvalidInputError(f"“{project.name}” has no scores: only projects of scores can be recalibrated.")
-        report = self._comparing.report(Selection(project_id=project_id))
+        report = self._comparing.report(Selection(project_id=project_id), user_id)
         found = report.recalibration
         if report.kind not in (Kind.BLIND, Kind.IMPORTED) or found is None or found.missing:
             why = found.missing if found else "No label stands beside a verdict."

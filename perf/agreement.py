@@ -33,6 +33,7 @@ from ui.agreement_tables import tables
 CHUNK = 10_000
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PEOPLE = 8
+LEAD = 1
 RUBRICS = 4
 TOP = ("agreement", "confusion")
 BELOW = ("ceiling", "powered_mean", "sources", "strengths", "anchoring", "calibration", "slices", "drift")
@@ -61,9 +62,9 @@ def main() -> None:
             changed = []
             for _ in range(options.runs):
                 comparing = Comparing(store)
-                comparing.report(OTHER)
+                comparing.report(OTHER, LEAD)
                 changed.append(_timed(lambda: _page(comparing, selection)))  # noqa: B023
-            report = comparing.report(selection)
+            report = comparing.report(selection, LEAD)
             below = _timed(lambda: figures(report, BELOW))  # noqa: B023
             print(
                 f"{name:<28} first {_words(first)}   changed to {_words(changed)}   plots below {_words([below])}   "
@@ -86,7 +87,7 @@ def _selections() -> dict[str, Selection]:
 
 def _page(comparing: Comparing, selection: Selection) -> None:
     """What stands first: every figure with its interval in the tables, and the plots at the top."""
-    report = comparing.report(selection)
+    report = comparing.report(selection, LEAD)
     tables(report)
     figures(report, TOP)
 
@@ -125,7 +126,10 @@ def _timed(ask: Callable[[], object]) -> tuple[float, float]:
 def _fill(store: Store, verdicts: int, labels: int) -> None:
     rng = numpy.random.default_rng(1)
     with store.write() as session:
-        people = [{"id": key, "name": f"person {key}", "role": "annotator"} for key in range(1, PEOPLE + 1)]
+        people = [
+            {"id": key, "name": f"person {key}", "role": "annotator" if key > LEAD else "lead"}
+            for key in range(1, PEOPLE + 1)
+        ]
         session.execute(insert(models.User), people)
         for key in range(1, RUBRICS + 1):
             levels = {f"level_{score}": "It helps." for score in SCORES}

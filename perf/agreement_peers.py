@@ -31,6 +31,7 @@ from backend.agreement_report import Report
 from backend.agreement_rows import Selection
 from backend.comparing import Comparing
 from backend.types import Mode
+from backend.users import owner
 from db.session import Store
 from perf.agreement_sets import SETS
 
@@ -83,7 +84,7 @@ def main() -> int:
                 print(f"{name} is no project of this home yet: run perf.agreement_sets.")
                 continue
             rows = connection.execute(text(ROWS), {"project": projects[name]}).mappings().all()
-            report = Comparing(store).report(Selection(mode=mode, project_id=projects[name]))
+            report = Comparing(store).report(Selection(mode, project_id=projects[name]), owner(store))
             print(f"\n{name}: {report.counts.compared} labels of {len(rows)} judged items; ours, theirs")
             _compare(table, mode, report, _labels(rows, mode), [dict(row) for row in rows], lengths)
     store.close()

@@ -64,10 +64,10 @@ def test_reading_on_gives_the_same_as_reading_anew(panel: Panel) -> None:
 def test_labels_are_not_read_again_when_nothing_was_added(panel: Panel) -> None:
     judged(panel, 12)
     comparing = Comparing(panel.store)
-    first = comparing.report(Selection())
+    first = comparing.report(Selection(), panel.people[0])
     with statements(panel.store) as asked:
-        assert comparing.report(Selection(people=(panel.people[0],))).counts.compared == 12
-        assert comparing.report(Selection()) is first
+        assert comparing.report(Selection(people=(panel.people[0],)), panel.people[0]).counts.compared == 12
+        assert comparing.report(Selection(), panel.people[0]) is first
     assert not [one for one in asked if "labels.score" in one and "SELECT labels.id" in one]
 
 
@@ -129,12 +129,12 @@ def test_imported_labels_without_names_are_told_apart_by_their_place_and_means_a
 
 def test_labels_of_items_imported_since_are_read_on(panel: Panel) -> None:
     comparing = Comparing(panel.store)
-    assert comparing.report(Selection()).counts.imported == 0
+    assert comparing.report(Selection(), panel.people[0]).counts.imported == 0
     verdicts = [panel.bench.direct(4) for _ in range(12)]
     project = in_project(panel, verdicts, [[4]] * 12, sources=["alpha"])
-    report = comparing.report(Selection(project_id=project))
+    report = comparing.report(Selection(project_id=project), panel.people[0])
     assert report.counts.compared == 12
-    assert comparing.choices(Mode.DIRECT).projects == ((project, "Kettles"),)
+    assert comparing.choices(Mode.DIRECT, panel.people[0]).projects == ((project, "Kettles"),)
 
 
 def test_imported_raters_of_several_projects_are_told_apart_by_their_project(panel: Panel) -> None:

@@ -41,14 +41,14 @@ def test_everybodys_kappa_with_the_decisions_is_sklearns(panel: Panel) -> None:
         for person, score in zip(panel.people[1:], own, strict=True):
             panel.blind(verdict, person, score=int(score), project_item_id=1000 + verdict)
     comparing = Comparing(panel.store)
-    before = comparing.report(Selection(project_id=project))
+    before = comparing.report(Selection(project_id=project), panel.people[0])
     assert before.model_gold is None
     assert "Kappa with the decisions" not in str(tables(before))
     first = decide(panel, verdicts[0], score=int(6 - gold[0]))
     decide(panel, verdicts[0], supersedes=first, score=int(gold[0]))
     for verdict, score in zip(verdicts[1:30], gold[1:30], strict=True):
         decide(panel, verdict, score=int(score))
-    report = comparing.report(Selection(project_id=project))
+    report = comparing.report(Selection(project_id=project), panel.people[0])
 
     def theirs(scores: numpy.ndarray) -> float:
         return cohen_kappa_score(scores[:30], gold[:30], weights="quadratic", labels=[1, 2, 3, 4, 5])
@@ -58,7 +58,9 @@ def test_everybodys_kappa_with_the_decisions_is_sklearns(panel: Panel) -> None:
     assert by_name["Ada"].low < by_name["Ada"].value < by_name["Ada"].high
     assert (report.model_gold.value, report.model_gold.items) == (pytest.approx(theirs(model)), 30)
     assert "Kappa with the decisions" in str(tables(report))
-    assert comparing.report(Selection()).model_gold == report.model_gold  # labels are a project's, also among all
+    assert (
+        comparing.report(Selection(), panel.people[0]).model_gold == report.model_gold
+    )  # labels are a project's, also among all
 
 
 def test_winners_are_compared_with_the_decisions_too(panel: Panel) -> None:
@@ -67,6 +69,8 @@ def test_winners_are_compared_with_the_decisions_too(panel: Panel) -> None:
     for number, verdict in enumerate(verdicts):
         panel.blind(verdict, panel.people[1], winner="A" if number % 4 else "tie", project_item_id=1000 + verdict)
         decide(panel, verdict, winner="A" if number % 4 else "tie")
-    report = Comparing(panel.store).report(Selection(Mode.PAIRWISE, project_id=project, kind=Kind.BLIND))
+    report = Comparing(panel.store).report(
+        Selection(Mode.PAIRWISE, project_id=project, kind=Kind.BLIND), panel.people[0]
+    )
     assert report.people[0].gold.value == pytest.approx(1)
     assert report.model_gold.value < 0.5

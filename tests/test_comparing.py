@@ -11,7 +11,7 @@ from sklearn.metrics import cohen_kappa_score
 from backend.agreement_report import as_json
 from backend.agreement_rows import Kind, Selection
 from backend.comparing import Comparing
-from backend.errors import InvalidInputError, NotFoundError
+from backend.errors import InvalidInputError, NotAllowedError, NotFoundError
 from backend.labels import Labels
 from backend.types import Mode
 from db import models
@@ -51,7 +51,7 @@ class Panel:
         Labels(self.store).override_score(verdict, person, f"after-{next(clicks)}", score)
 
     def report(self, **changes: object) -> object:
-        return Comparing(self.store).report(Selection(**changes))
+        return Comparing(self.store).report(Selection(**changes), self.people[0])
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_an_override_counts_for_the_model_that_was_seen_and_for_no_other(panel: 
     panel.bench.judge_id = panel.bench.judge("second")
     panel.bench.direct(2, instruction="Which one?")
     panel.after(verdict, panel.people[0], 5)
-    choices = Comparing(panel.store).choices(Mode.DIRECT)
+    choices = Comparing(panel.store).choices(Mode.DIRECT, panel.people[0])
     (unseen, _), (seen, _) = choices.models
     assert panel.report(model_version_id=seen).scores.matrix[3][4] == 1
     other = panel.report(model_version_id=unseen)
@@ -172,7 +172,7 @@ def test_a_second_judge_is_compared_on_the_same_blind_labels(panel: Panel) -> No
         asked = [session.get_one(models.Verdict, verdict).item.instruction for verdict in verdicts]
     for instruction, score in zip(asked, model, strict=True):
         panel.bench.direct(int(6 - score), instruction=instruction)
-    first = Comparing(panel.store).choices(Mode.DIRECT).models[-1][0]
+    first = Comparing(panel.store).choices(Mode.DIRECT, panel.people[0]).models[-1][0]
     (other,) = panel.report(model_version_id=first).versions
     assert other.name == "worse"
     assert other.stat.low > 0
@@ -182,12 +182,12 @@ def test_a_second_judge_is_compared_on_the_same_blind_labels(panel: Panel) -> No
 def test_a_new_label_is_seen_by_the_same_service(panel: Panel) -> None:
     verdicts, _, _ = judged(panel, 12)
     comparing = Comparing(panel.store)
-    assert comparing.report(Selection()).counts.compared == 36
+    assert comparing.report(Selection(), panel.people[0]).counts.compared == 36
     panel.after(verdicts[0], panel.people[0], 1)
-    again = comparing.report(Selection(kind=Kind.POOLED))
+    again = comparing.report(Selection(kind=Kind.POOLED), panel.people[0])
     assert again.counts.compared == 37
-    assert comparing.report(Selection(people=(panel.people[0],))).counts.compared == 12
-    assert comparing.report(Selection(kind=Kind.POOLED)) == again
+    assert comparing.report(Selection(people=(panel.people[0],)), panel.people[0]).counts.compared == 12
+    assert comparing.report(Selection(kind=Kind.POOLED), panel.people[0]) == again
 
 
 def test_a_project_is_compared_by_itself_with_its_sources_and_times(panel: Panel) -> None:
@@ -214,7 +214,7 @@ def test_a_project_is_compared_by_itself_with_its_sources_and_times(panel: Panel
             item_id = item.id
         said = 1 if number % 2 else 3
         panel.blind(verdict, panel.people[1], score=said, project_item_id=item_id, seconds=10.0 + number)
-    assert Comparing(panel.store).choices(Mode.DIRECT).projects == ((project_id, "Kettles"),)
+    assert Comparing(panel.store).choices(Mode.DIRECT, panel.people[0]).projects == ((project_id, "Kettles"),)
     assert panel.report().counts.compared == 25
     report = panel.report(project_id=project_id)
     assert report.counts.compared == 24
@@ -259,3 +259,10 @@ def test_the_report_is_one_file_with_its_figures_and_shows_names_as_text(panel: 
     with zipfile.ZipFile(io.BytesIO(csv_zip(report))) as archive:
         assert "agreement.csv" in archive.namelist()
         assert "Quadratic weighted kappa" in archive.read("agreement.csv").decode()
+
+
+def test_who_is_no_lead_compares_nobody(panel: Panel) -> None:
+    annotator, comparing = add_user(panel.store, "Cy", "annotator"), Comparing(panel.store)
+    for ask in (lambda: comparing.report(Selection(), annotator), lambda: comparing.choices(Mode.DIRECT, annotator)):
+        with pytest.raises(NotAllowedError, match="only a lead or above may compare people and model"):
+            ask()

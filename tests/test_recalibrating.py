@@ -74,15 +74,15 @@ def test_the_agreement_page_says_that_it_is_on_and_compares_the_verdicts_as_they
 ) -> None:
     project, _ = filled(panel)
     comparing = Comparing(panel.store)
-    raw = comparing.report(Selection(project_id=project))
+    raw = comparing.report(Selection(project_id=project), panel.people[0])
     assert "recalibrated" not in counts_words(raw)
     assert raw.recalibration.after.value < 0.05 < raw.recalibration.before.value
     recalibrating.switch_on(project, panel.people[0])
-    marked = comparing.report(Selection(project_id=project))
+    marked = comparing.report(Selection(project_id=project), panel.people[0])
     assert "is switched on in this project" in counts_words(marked)
     assert "from 80 blind labels of 80 items" in counts_words(marked)
     assert marked.scores == raw.scores
-    assert comparing.report(Selection()).recalibrated is None
+    assert comparing.report(Selection(), panel.people[0]).recalibrated is None
 
 
 def test_the_export_has_a_column_of_its_own_for_it(panel: Panel, recalibrating: Recalibrating, tmp_path: Path) -> None:

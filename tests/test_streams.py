@@ -169,7 +169,7 @@ def test_means_take_what_was_drawn_by_chance_alone_and_the_page_says_so(bench: P
         for label in session.scalars(select(Label).where(Label.stream == "chosen")):
             label.score = 1
     audit = sum(row.stream == "audit" for row in items_of(bench, view).values())
-    report = Comparing(bench.store).report(Selection(project_id=view.id))
+    report = Comparing(bench.store).report(Selection(project_id=view.id), bench.lead)
     assert (report.counts.drawn, report.counts.chosen) == (audit, 60 - audit)
     mean = report.powered[0].mean
     assert mean.people.items == audit
@@ -178,7 +178,7 @@ def test_means_take_what_was_drawn_by_chance_alone_and_the_page_says_so(bench: P
     assert f"Made of the {audit} labels" in table.note
     assert f"{60 - audit} labels are left out" in table.note
     assert f"{60 - audit} are on items that were chosen for their doubt" in counts_words(report)
-    everywhere = Comparing(bench.store).report(Selection())
+    everywhere = Comparing(bench.store).report(Selection(), bench.lead)
     assert everywhere.powered[0].mean.people.items == audit
 
 

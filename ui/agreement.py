@@ -164,7 +164,7 @@ class _AgreementPage:
 
     @shown
     def _choices(self, mode: str) -> Update:
-        choices = self._comparing.choices(Mode(mode))
+        choices = self._comparing.choices(Mode(mode), self._who())
         return {
             self._model: gr.update(choices=[("Most labelled", ""), *_keyed(choices.models)], value=""),
             self._rubric: gr.update(choices=[("Any", ""), *_keyed(choices.rubrics)], value=""),
@@ -174,7 +174,7 @@ class _AgreementPage:
 
     @shown
     def _compare(self, *filters: Any) -> Update:
-        report = self._comparing.report(_selection(filters))
+        report = self._comparing.report(_selection(filters), self._who())
         can = report.selection.project_id is not None and report.selection.mode is Mode.DIRECT
         update: Update = {
             self._summary: _summary(report),
@@ -189,7 +189,7 @@ class _AgreementPage:
     @shown
     def _draw(self, *filters: Any) -> Update:
         """The figures below the first ones, which nobody has to wait for."""
-        report = self._comparing.report(_selection(filters))
+        report = self._comparing.report(_selection(filters), self._who())
         update: Update = {}
         for section in self._sections[1:]:
             update |= section.draw(report)
@@ -205,12 +205,12 @@ class _AgreementPage:
 
     @shown
     def _report(self, *filters: Any) -> Update:
-        report = self._comparing.report(_selection(filters))
+        report = self._comparing.report(_selection(filters), self._who())
         return {self._file: gr.update(value=_kept("agreement.html", html_report(report)), visible=True)}
 
     @shown
     def _tables(self, *filters: Any) -> Update:
-        report = self._comparing.report(_selection(filters))
+        report = self._comparing.report(_selection(filters), self._who())
         return {self._file: gr.update(value=_kept("agreement-tables.zip", csv_zip(report)), visible=True)}
 
 

@@ -303,11 +303,10 @@ class _Endpoints:
         Returns:
             Every figure of the page Agreement.
         """
-        self._services.require_lead("compare people and model")
         if mode not in MODES:
             raise InvalidInputError(f"The mode is {mode!r}; it must be one of {', '.join(MODES)}.")
         project_id = self._services.projects.named(project).id if project else None
-        report = self._services.comparing.report(Selection(mode=MODES[mode], project_id=project_id))
+        report = self._services.comparing.report(Selection(MODES[mode], project_id=project_id), self._services.who())
         figures: Fields = json.loads(as_json(report))
         return figures
 

@@ -128,7 +128,7 @@ def test_figures_of_the_report_are_kept_as_pictures_and_it_prints_on_paper(
 ) -> None:
     fill(panel, 40)
     path = tmp_path / "agreement.html"
-    path.write_bytes(html_report(Comparing(panel.store).report(Selection())))
+    path.write_bytes(html_report(Comparing(panel.store).report(Selection(), panel.people[0])))
     page.goto(f"file://{path}")
     for form, begins in (("PNG", b"\x89PNG"), ("SVG", b"<svg")):
         with page.expect_download() as downloading:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +19,15 @@ from ui.agreement_tables import counts_words, selection_words, tables
 from ui.commands.terminal import told
 
 
-def commands(open_comparing: Callable[[Settings], AbstractContextManager[Comparing]]) -> typer.Typer:
+@dataclass(frozen=True)
+class AgreementServices:
+    """What the command works with. owner_id: for whom it compares."""
+
+    comparing: Comparing
+    owner_id: int
+
+
+def commands(open_services: Callable[[Settings], AbstractContextManager[AgreementServices]]) -> typer.Typer:
     """The command; the store is opened when it is called, and closed after. context.obj: the settings."""
     app = typer.Typer(add_completion=False)
 
@@ -62,8 +71,8 @@ def commands(open_comparing: Callable[[Settings], AbstractContextManager[Compari
             until=until and until.date(),
         )
         with told():
-            with open_comparing(context.obj) as comparing:
-                report = comparing.report(selection)
+            with open_services(context.obj) as services:
+                report = services.comparing.report(selection, services.owner_id)
             _write_files(report, report_file, csv_file)
         typer.echo(as_json(report) if as_json_ else _words(report))
 
