@@ -1,28 +1,19 @@
 """Takes rows into a project: looked at first, then all of them or none."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import insert
-from sqlalchemy.orm import Session
-
 from backend.accounts import Role, require_role
-from backend.doubts import doubt_of
-from backend.errors import ConflictError, InvalidInputError
+from backend.errors import InvalidInputError
 from backend.project_rows import ColumnMapping, ImportedRow, guess_mapping, read_row
-from backend.projects import ItemOrder, ProjectState, project_row
+from backend.project_staging import Staging, open_project
 from backend.row_files import RawRow, Unreadable
-from backend.rubrics import version_for
-from backend.streams import Stream, doubt_key, shuffled_key, stream_of
 from backend.table_files import table_rows
 from backend.training_rows import RefusedRow
 from backend.types import Mode, digest_of
-from db import models as rows
-from db import project_queries as queries
 from db.session import Store
-from db.stream_queries import newest_verdicts
 
 PREVIEW_ROWS = 5
 LOOKED_AT = 100
@@ -91,11 +82,11 @@ class ProjectImport:
         """Import every row, or none if one of them can't be used. leave_out_refused: then all the others.
 
         Raises InvalidInputError, DataFetchError, NotFoundError, NotAllowedError, and ConflictError if the project
-        is not open.
+        is not open, or if another import added to it meanwhile.
         """
         with self._store.read() as session:
             require_role(session, user_id, Role.LEAD, "import items")
-            project = _open_project(session, project_id)
+            project = open_project(session, project_id)
             mode, has_rubric = Mode(project.mode), bool(project.rubrics)
         columns = _columns(islice(table_rows(place), LOOKED_AT))
         used = (mapping or guess_mapping(columns, mode)).checked(columns)
@@ -105,12 +96,12 @@ class ProjectImport:
         if checked.refused_count and not leave_out_refused:
             return ImportReport(0, checked.duplicates, tuple(checked.refused), checked.refused_count)
         again = _Checked(used, mode, has_rubric)
-        with self._store.write() as session:
-            project = _open_project(session, project_id, hold=True)
-            taken = _Taken(session, project, user_id)
+        with Staging(self._store, project_id, user_id) as staging:
             for chunk in _chunks(again.usable(table_rows(place)), CHUNK):
-                taken.add(chunk)
-        return ImportReport(taken.added, again.duplicates + taken.duplicates, tuple(again.refused), again.refused_count)
+                staging.add(chunk)
+            staging.finish()
+        duplicates = again.duplicates + staging.duplicates
+        return ImportReport(staging.added, duplicates, tuple(again.refused), again.refused_count)
 
 
 class _Checked:
@@ -155,102 +146,6 @@ class _Checked:
                 self.refused.append(RefusedRow(raw.where, str(error)))
             return None
         return row
-
-
-class _Taken:
-    """Adds rows to the project, inside one transaction."""
-
-    def __init__(self, session: Session, project: rows.Project, user_id: int) -> None:
-        self._session = session
-        self._project = project
-        self._user_id = user_id
-        self._position = queries.next_position(session, project.id)
-        self._shared = [one.rubric_version_id for one in project.rubrics]
-        self._versions: dict[str, int] = {}
-        self.added = 0
-        self.duplicates = 0
-
-    def add(self, chunk: Sequence[ImportedRow]) -> None:
-        ids = self._item_ids(chunk)
-        there = queries.there_already(self._session, self._project.id, list(ids.values()))
-        new: list[dict[str, Any]] = []
-        for row in chunk:
-            wanted = [(ids[row.item.digest], version_id) for version_id in self._version_ids(row)]
-            missing = [one for one in wanted if one not in there]
-            self.duplicates += not missing
-            there.update(missing)
-            new += [self._project_item(row, *one) for one in missing]
-        self._place(new)
-        if new:
-            self._session.execute(insert(rows.ProjectItem), new)
-        self.added += len(new)
-
-    def _item_ids(self, chunk: Sequence[ImportedRow]) -> dict[str, int]:
-        items = {row.item.digest: row.item for row in chunk}
-        known = queries.item_ids(self._session, list(items))
-        missing = {digest: item for digest, item in items.items() if digest not in known}
-        values = [
-            {
-                "digest": digest,
-                "mode": item.mode,
-                "instruction": item.instruction,
-                "reference": item.reference,
-                "created_at": rows.now(),
-            }
-            for digest, item in missing.items()
-        ]
-        queries.insert_missing(self._session, rows.Item, values)
-        made = queries.item_ids(self._session, list(missing))
-        responses = [
-            {"item_id": made[digest], "position": position, "text": text}
-            for digest, item in missing.items()
-            for position, text in enumerate(item.responses)
-        ]
-        queries.insert_missing(self._session, rows.Response, responses)
-        return known | made
-
-    def _version_ids(self, row: ImportedRow) -> Sequence[int]:
-        if row.rubric is None:
-            return self._shared
-        digest = row.rubric.digest
-        if digest not in self._versions:
-            self._versions[digest] = version_for(self._session, row.rubric, self._user_id).id
-        return [self._versions[digest]]
-
-    def _place(self, new: Sequence[dict[str, Any]]) -> None:
-        """Items of the second stream by the doubt that is known of them: they may have verdicts already."""
-        chosen = [one for one in new if one["stream"] is Stream.CHOSEN]
-        verdicts = newest_verdicts(self._session, [(one["item_id"], one["rubric_version_id"]) for one in chosen])
-        for one in chosen:
-            doubt = doubt_of(self._project, verdicts.get((one["item_id"], one["rubric_version_id"])), ())
-            one["order_key"] = doubt_key(self._project.seed, one["position"], doubt)
-
-    def _project_item(self, row: ImportedRow, item_id: int, version_id: int) -> dict[str, Any]:
-        position = self._position
-        self._position += 1
-        order, share = ItemOrder(self._project.item_order), self._project.audit_share
-        stream = None if share is None else stream_of(self._project.seed, position, share)
-        return {
-            "project_id": self._project.id,
-            "item_id": item_id,
-            "rubric_version_id": version_id,
-            "position": position,
-            "order_key": position if order is ItemOrder.GIVEN else shuffled_key(self._project.seed, position),
-            "stream": stream,
-            "sampling_probability": share if stream is Stream.AUDIT else None,
-            "people": 0,
-            "external_id": row.external_id,
-            "sources": row.sources,
-            "extra": row.extra,
-            "imported_labels": row.labels,
-        }
-
-
-def _open_project(session: Session, project_id: int, *, hold: bool = False) -> rows.Project:
-    project = project_row(session, project_id, hold=hold)
-    if project.state != ProjectState.OPEN:
-        raise ConflictError(f"“{project.name}” is {project.state}. Reopen it first.")
-    return project
 
 
 def _columns(found: Iterable[RawRow]) -> tuple[str, ...]:

@@ -456,6 +456,28 @@ class ProjectItem(Base):
     rubric_version: Mapped[RubricVersion] = relationship()
 
 
+class StagedItem(Base):
+    """A row of an import that is not finished: a ProjectItem to be. What a killed import left is removed later."""
+
+    __tablename__ = "staged_items"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    import_id: Mapped[str] = mapped_column(String(32), index=True)
+    """Made for each import."""
+    staged_at: Mapped[datetime] = mapped_column(default=now)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
+    rubric_version_id: Mapped[int] = mapped_column(ForeignKey("rubric_versions.id"))
+    position: Mapped[int]
+    order_key: Mapped[int] = mapped_column(BigInteger)
+    stream: Mapped[str | None] = mapped_column(String(20))
+    sampling_probability: Mapped[float | None]
+    people: Mapped[int]
+    external_id: Mapped[str | None] = mapped_column(String(300))
+    sources: Mapped[list[Any] | None]
+    extra: Mapped[dict[str, Any] | None]
+    imported_labels: Mapped[list[Any] | dict[str, Any] | None] = mapped_column(JSON)
+
+
 class Lease(Base):
     """An item in a person's hands, until it expires; one each."""
 
