@@ -1,6 +1,6 @@
 """The judge page: an item and a rubric on the left, what the judge says of it on the right."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,16 +11,15 @@ from backend.errors import InvalidInputError, NotReadyError
 from backend.judging import Question, Run, RunPhase
 from backend.passes import passes_of, prompt_of
 from backend.serving import Phase
-from backend.types import SCORES, Item, Rubric, Sampling, letter
+from backend.types import SCORES, Item, Rubric, Sampling
 from ui import charts, progress, render
 from ui.draft import keep_draft, restore_draft
 from ui.examples import EXAMPLES, Example
+from ui.judge_item import BOXES, ItemPane, judge_label
 from ui.labels import LabelPanel
 from ui.services import Services
 from ui.shell import shown
 
-BOXES = 8
-"""Responses that the page takes; an item of a project may have more."""
 DRAFT = "assay.judge.1"
 BUSY_SECONDS, IDLE_SECONDS = 1.0, 10.0
 """How often the page looks how far the judge is; an admin may put another one into service at any time."""
@@ -53,7 +52,8 @@ class _JudgePage:
         self._lay_out_state()
         with gr.Row(elem_classes="assay-columns"):
             with gr.Column(scale=5, min_width=320):
-                self._lay_out_item()
+                self._lay_out_examples()
+                self.pane = ItemPane()
                 self._lay_out_rubric()
                 self._lay_out_settings()
                 self._lay_out_buttons()
@@ -69,39 +69,13 @@ class _JudgePage:
         self.poll = gr.Timer(BUSY_SECONDS)
         self.run_id = gr.Textbox(label="Run", visible="hidden")
         self.verdict_id = gr.Number(label="Verdict", visible="hidden", precision=0)
-        self.count = gr.Number(1, label="Number of responses", visible="hidden", precision=0)
 
-    def _lay_out_item(self) -> None:
+    def _lay_out_examples(self) -> None:
         with gr.Row(elem_classes="assay-examples"):
             gr.HTML("<span class='assay-muted'>Try an example:</span>", label="Examples")
             self.examples = [
                 gr.Button(example.label, size="sm", variant="secondary", min_width=120) for example in EXAMPLES
             ]
-        self.instruction = gr.Textbox(
-            label="Instruction", lines=3, max_lines=14, placeholder="What the responses were asked to do."
-        )
-        self.responses, self.groups, self.tools = [], [], []
-        for position in range(BOXES):
-            with gr.Group(visible=position == 0, elem_classes="assay-response") as group:
-                self.responses.append(
-                    gr.Textbox(
-                        label="Response" if position == 0 else f"Response {letter(position)}",
-                        lines=4,
-                        max_lines=18,
-                        placeholder="Paste the text that is to be judged.",
-                    )
-                )
-                with gr.Row(visible=False, elem_classes="assay-response-tools") as tools:
-                    up = gr.Button("↑ Up", size="sm", min_width=60, interactive=position > 0)
-                    down = gr.Button("↓ Down", size="sm", min_width=60)
-                    remove = gr.Button("✕ Remove", size="sm", min_width=60)
-            self.groups.append(group)
-            self.tools.append((tools, up, down, remove))
-        self.add = gr.Button("+ Add a response", size="sm")
-        with gr.Accordion("Reference answer (optional)", open=False) as self.reference_box:
-            self.reference = gr.Textbox(
-                label="Reference answer", lines=3, max_lines=14, placeholder="An answer that would deserve a 5."
-            )
 
     def _lay_out_rubric(self) -> None:
         with gr.Group():
@@ -169,8 +143,7 @@ class _JudgePage:
     @property
     def _kept_fields(self) -> list[Component]:
         """What a refresh brings back."""
-        item = [self.instruction, *self.responses, self.count, self.reference]
-        return [*item, *self._rubric_fields, *self._sampling_fields, self.run_id, self.verdict_id]
+        return [*self.pane.fields, *self._rubric_fields, *self._sampling_fields, self.run_id, self.verdict_id]
 
     def wire(self) -> None:
         form = {*self._kept_fields, self.anew}
@@ -180,16 +153,9 @@ class _JudgePage:
         ]  # fmt: skip
         private: dict[str, Any] = {"api_visibility": "private"}
 
-        shape = [self.count, *self.responses, *self.groups, self.add, self.judge]
-        shape += [part for tools in self.tools for part in tools]
-        self.add.click(self._add, {self.count, *self.responses}, shape, show_progress="hidden", **private)
-        for position, (_, up, down, remove) in enumerate(self.tools):
-            arranged = {self.count, *self.responses}
-            up.click(self._swapper(position, position - 1), arranged, shape, show_progress="hidden", **private)
-            down.click(self._swapper(position, position + 1), arranged, shape, show_progress="hidden", **private)
-            remove.click(self._remover(position), arranged, shape, show_progress="hidden", **private)
-
-        filled = [self.instruction, self.reference, self.reference_box, *self._rubric_fields, *shape]
+        self.pane.wire(self.judge)
+        shape = [*self.pane.shape, self.judge]
+        filled = [self.pane.instruction, self.pane.reference, self.pane.reference_box, *self._rubric_fields, *shape]
         for button, example in zip(self.examples, EXAMPLES, strict=True):
             button.click(self._filler(example), None, filled, show_progress="hidden", **private)
 
@@ -211,61 +177,20 @@ class _JudgePage:
         defaults = [field.value for field in self._kept_fields]
         restored = restore_draft(opened, DRAFT, self._kept_fields, defaults)
         arrived = restored.then(
-            self._arrive, form, [*shape, self.reference_box, self.rubric_id], show_progress="hidden", **private
+            self._arrive, form, [*shape, self.pane.reference_box, self.rubric_id], show_progress="hidden", **private
         )
         arrived.then(
             self._come_back, [self.run_id, self.verdict_id], outputs,
             show_progress="hidden", concurrency_limit=None, **private,
         )  # fmt: skip
 
-    # Handlers: the item
-
-    def _add(self, data: Mapping[Component, Any]) -> Update:
-        return self._shape(_texts(data, self), int(data[self.count]) + 1)
-
-    def _swapper(self, position: int, other: int) -> Any:
-        def swap(data: Mapping[Component, Any]) -> Update:
-            texts = _texts(data, self)
-            texts[position], texts[other] = texts[other], texts[position]
-            return self._shape(texts, int(data[self.count]))
-
-        return swap
-
-    def _remover(self, position: int) -> Any:
-        def remove(data: Mapping[Component, Any]) -> Update:
-            texts = _texts(data, self)
-            del texts[position]
-            return self._shape([*texts, ""], int(data[self.count]) - 1)
-
-        return remove
-
-    def _shape(self, texts: Sequence[str], count: int) -> Update:
-        """Show `count` response boxes with these texts, and the tools that make sense for so many."""
-        updates = self._frame(count)
-        for box, text in zip(self.responses, texts, strict=True):
-            updates[box]["value"] = text
-        return updates
-
-    def _frame(self, count: int) -> Update:
-        """Show `count` response boxes, whatever they hold."""
-        updates: Update = {self.count: count, self.add: gr.update(interactive=count < BOXES)}
-        for position, (box, group) in enumerate(zip(self.responses, self.groups, strict=True)):
-            updates[box] = gr.update(label="Response" if count == 1 else f"Response {letter(position)}")
-            updates[group] = gr.update(visible=position < count)
-            tools, _, down, _ = self.tools[position]
-            updates[tools] = gr.update(visible=count > 1)
-            updates[down] = gr.update(interactive=position < count - 1)
-        updates[self.judge] = gr.update(value={1: "Judge", 2: "Compare"}.get(count, f"Rank {count} responses"))
-        return updates
+    # Handlers: the form
 
     def _filler(self, example: Example) -> Any:
         def fill() -> Update:
-            texts = [*example.responses, *[""] * (BOXES - len(example.responses))]
             return {
-                **self._shape(texts, len(example.responses)),
-                self.instruction: example.instruction,
-                self.reference: example.reference,
-                self.reference_box: gr.update(open=bool(example.reference)),
+                **self.pane.filled(Item(example.instruction, example.responses, example.reference or None)),
+                self.judge: judge_label(len(example.responses)),
                 self.rubric_source: FROM_LIBRARY,
                 self.rubric_id: self._named(example.rubric),
             }
@@ -276,8 +201,6 @@ class _JudgePage:
         """The library's rubric of this name; if it is gone, the first there is."""
         named = {view.name: view.id for view in self._services.library.search()}
         return named.get(rubric, next(iter(named.values()), None))
-
-    # Handlers: the rubric
 
     @shown
     def _choices(self) -> Update:
@@ -372,11 +295,13 @@ class _JudgePage:
     @shown
     def _arrive(self, data: Mapping[Component, Any]) -> Update:
         """After a refresh: as many boxes as there were; at the first visit, a rubric. What was filled by now stays."""
-        count = min(max(_number(data[self.count]) or 1, 1), BOXES)
-        updates: Update = {self.reference_box: gr.update(open=True) if data[self.reference] else gr.update()}
+        count = min(max(_number(data[self.pane.count]) or 1, 1), BOXES)
+        updates: Update = {self.pane.reference_box: gr.update(open=True) if data[self.pane.reference] else gr.update()}
         if _number(data[self.rubric_id]) is None:
             updates[self.rubric_id] = self._named(EXAMPLES[0].rubric)
-        return updates if count == 1 else {**self._frame(count), **updates}
+        if count > 1:
+            updates |= {**self.pane.frame(count), self.judge: judge_label(count)}
+        return updates
 
     @shown
     def _show_prompt(self, data: Mapping[Component, Any]) -> Update:
@@ -410,14 +335,9 @@ class _JudgePage:
     # Gathering
 
     def _gather(self, data: Mapping[Component, Any]) -> _Form:
-        count = int(data[self.count])
         in_place = data[self.rubric_source] == IN_PLACE
         return _Form(
-            item=Item(
-                instruction=data[self.instruction] or "",
-                responses=tuple(_texts(data, self)[:count]),
-                reference=data[self.reference] if (data[self.reference] or "").strip() else None,
-            ),
+            item=self.pane.item(data),
             rubric_id=None if in_place else _number(data[self.rubric_id]),
             rubric=Rubric(data[self.criterion] or "", tuple(data[level] or "" for level in self.levels))
             if in_place
@@ -440,10 +360,6 @@ class _JudgePage:
             raise InvalidInputError(f"No rubric is chosen. Pick one, or choose “{IN_PLACE}”.")
         view = self._services.library.get(form.rubric_id)
         return Question(form.item, view.rubric, view.version_id)
-
-
-def _texts(data: Mapping[Component, Any], page: _JudgePage) -> list[str]:
-    return [data[box] or "" for box in page.responses]
 
 
 def _number(value: Any) -> int | None:
