@@ -10,6 +10,7 @@ from gradio.components import Component
 from backend.errors import InvalidInputError, NotReadyError
 from backend.judging import Question, Run, RunPhase
 from backend.passes import passes_of, prompt_of
+from backend.rubrics import RubricView
 from backend.serving import Phase
 from backend.types import SCORES, Item, Rubric, Sampling
 from ui import charts, progress, render
@@ -311,10 +312,10 @@ class _JudgePage:
             raise NotReadyError(
                 "The exact prompt depends on the judge, which is not loaded yet. Try again in a moment."
             )
-        question = self._question(form)
+        rubric = self._chosen(form).rubric if form.rubric is None else form.rubric
         texts = []
         for asked in passes_of(form.item):
-            prompt = prompt_of(asked, served.format, question.item, question.rubric)
+            prompt = prompt_of(asked, served.format, form.item, rubric)
             texts.append(f"――― {asked.label} ―――\n{served.engine.render(prompt)}")
         return {self.prompt: gr.update(value="\n\n".join(texts), visible=True)}
 
@@ -356,10 +357,14 @@ class _JudgePage:
         if form.rubric is not None:
             version_id = self._services.library.in_place(form.rubric, self._services.who())
             return Question(form.item, form.rubric, version_id)
+        view = self._chosen(form)
+        return Question(form.item, view.rubric, view.version_id)
+
+    def _chosen(self, form: _Form) -> RubricView:
+        """The library's rubric that is picked."""
         if form.rubric_id is None:
             raise InvalidInputError(f"No rubric is chosen. Pick one, or choose “{IN_PLACE}”.")
-        view = self._services.library.get(form.rubric_id)
-        return Question(form.item, view.rubric, view.version_id)
+        return self._services.library.get(form.rubric_id)
 
 
 def _number(value: Any) -> int | None:

@@ -303,6 +303,17 @@ def test_kill_9_in_mid_verdict_loses_nothing_and_makes_nothing_up(page: Page, ti
         assert len(readings) == 25
 
 
+def test_looking_at_the_prompt_stores_nothing(page: Page, app: App) -> None:
+    visit(page, app)
+    write(page, "Say hello.", "Hello.")
+    write_rubric(page, "Is it brisk?")
+    before = app.rows("select count(*) from rubric_versions")
+    page.get_by_text("The exact prompt", exact=True).click()
+    press(page, "Show what the judge will read")
+    expect(page.get_by_label("Exact prompt")).to_have_value(re.compile("Is it brisk"))
+    assert app.rows("select count(*) from rubric_versions") == before
+
+
 def test_hostile_text_is_shown_as_text_runs_nothing_and_is_stored_as_it_is(page: Page, app: App) -> None:
     visit(page, app)
     write(page, HOSTILE, f"one {HOSTILE}", f"two {HOSTILE}")
