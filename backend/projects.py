@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from statistics import median
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -117,8 +116,8 @@ class ProjectView:
 class PersonProgress:
     """What one person has done: items that have their label, of those rushed, changed after the reveal, and so on.
 
-    seconds: the median time for a label, None before the first. consistent: how many of their `repeated` items
-    got the same label again.
+    seconds: the median time for a label, to 10 ms, None before the first. consistent: how many of their `repeated`
+    items got the same label again.
     """
 
     name: str
@@ -253,26 +252,40 @@ def _people(session: Session, project_id: int) -> tuple[PersonProgress, ...]:
     """Counted by the database: a project may have more labels than a page could wait for."""
     skipped = queries.person_counts(session, project_id, rows.Skip)
     flagged = queries.person_counts(session, project_id, rows.Flag)
-    counts = {name: own for name, *own in queries.label_counts(session, project_id, RUSHED_SECONDS)}
-    times = queries.label_seconds(session, project_id)
+    counts: dict[str, list[queries.LabelCount]] = {}
+    for count in queries.label_counts(session, project_id, RUSHED_SECONDS):
+        counts.setdefault(count.name, []).append(count)
     consistent = _consistent(session, project_id)
     people = []
     for name in sorted({*counts, *skipped, *flagged}):
-        labels, rushed, overrides, repeated = counts.get(name, (0, 0, 0, 0))
+        own = counts.get(name, [])
         people.append(
             PersonProgress(
                 name=name,
-                labels=labels,
-                rushed=rushed,
-                overrides=overrides,
+                labels=sum(count.items for count in own),
+                rushed=sum(count.rushed for count in own),
+                overrides=sum(count.overrides for count in own),
                 skipped=skipped.get(name, 0),
                 flagged=flagged.get(name, 0),
-                repeated=repeated,
+                repeated=sum(count.again for count in own),
                 consistent=consistent.get(name, 0),
-                seconds=median(times[name]) if name in times else None,
+                seconds=_median(own),
             )
         )
     return tuple(people)
+
+
+def _median(counts: Sequence[queries.LabelCount]) -> float | None:
+    """Of the seconds, which rise: the middle one, or the mean of the two in the middle."""
+    timed = [(count.seconds, count.labels) for count in counts if count.seconds is not None]
+    total = sum(labels for _, labels in timed)
+    if not total:
+        return None
+    places, middle, passed = ((total - 1) // 2, total // 2), [], 0
+    for seconds, labels in timed:
+        middle += [seconds for place in places if passed <= place < passed + labels]
+        passed += labels
+    return sum(middle) / 2
 
 
 def _consistent(session: Session, project_id: int) -> Counter[str]:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
@@ -338,6 +338,7 @@ class Label(Base):
         Index("ix_labels_verdict_author", "verdict_id", "author_id"),
         Index("ix_labels_project_item_author", "project_item_id", "author_id"),
         Index("ix_labels_author", "author_id"),
+        Index("ix_labels_again", "project_item_id", sqlite_where=text("round = 2"), postgresql_where=text("round = 2")),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     client_id: Mapped[str] = mapped_column(String(64), unique=True)

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from backend.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError
 from backend.projects import ItemOrder, ProjectDraft, ProjectState
 from backend.types import Mode
+from db import models
 from db.session import Store
+from tests.factories import Bench
 from tests.project_bench import RUBRIC, ProjectBench
 
 
@@ -92,3 +95,30 @@ def test_a_project_that_nobody_began_counts_its_items(bench: ProjectBench) -> No
     progress = bench.projects.progress(bench.filled(3, people_per_item=2).id)
     assert (progress.items, progress.wanted, progress.labels, progress.complete) == (3, 6, 0, 0)
     assert (progress.judged, progress.failed, progress.people) == (0, 0, ())
+
+
+def test_progress_counts_an_item_once_and_takes_the_middle_of_all_times(any_store: Store, tmp_path: Path) -> None:
+    """Blind labels, changed ones, one from after the reveal beside its blind one, and items that came back."""
+    bench = ProjectBench(any_store, tmp_path)
+    view, verdict = bench.filled(3), Bench(any_store, author="asker").direct(3)
+    with bench.store.write() as session:
+        items = list(session.scalars(select(models.ProjectItem.id).order_by(models.ProjectItem.position)))
+        shared = {"author_id": bench.ann, "note": "", "item_id": 1, "rubric_version_id": bench.rubric_version_id}
+        said = [
+            (0, 1, "blind", 4, 1.0, {}),
+            (0, 1, "override", 2, 1.5, {"verdict_id": verdict, "agrees": False}),
+            (1, 1, "blind", 3, 30.0, {}),
+            (1, 1, "blind", 5, 10.25, {"supersedes_id": 3}),
+            (2, 1, "agree", 3, 8.0, {"verdict_id": verdict, "agrees": True}),
+            (0, 2, "blind", 4, 2.0, {}),
+            (1, 2, "blind", 1, None, {}),
+        ]
+        for number, (item, round, kind, score, seconds, more) in enumerate(said, start=1):
+            fields = {"id": number, "client_id": f"c{number}", "project_item_id": items[item], "score": score}
+            row = models.Label(**shared, **fields, kind=kind, round=round, seconds=seconds, **more)
+            session.add(row)
+            session.flush()
+    (ann,) = bench.projects.progress(view.id).people
+    assert (ann.labels, ann.rushed, ann.overrides) == (3, 2, 1)
+    assert (ann.repeated, ann.consistent) == (2, 1)
+    assert ann.seconds == 2.0  # of 1, 1.5, 2, 8 and 10.25: the label that was superseded does not count
