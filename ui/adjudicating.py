@@ -15,6 +15,7 @@ from ui.adjudicating_render import case_html, queue_list
 from ui.labels import WINNER_CHOICES
 from ui.services import Services
 from ui.shell import shown, tell
+from ui.word_diff import TOGGLE
 
 QUEUES = [
     ("People disagree", str(Why.PEOPLE)), ("People and model disagree", str(Why.MODEL)),
@@ -50,7 +51,7 @@ class _AdjudicationPage:
                 self.queue = gr.HTML("", label="Items to settle", js_on_load=PICK)
             with gr.Column(scale=7, min_width=300):
                 self.names = gr.Checkbox(label="Show names", container=False)
-                self.case = gr.HTML("", label="The item")
+                self.case = gr.HTML("", label="The item", js_on_load=TOGGLE)
                 with gr.Column(visible=False, elem_classes="assay-panel") as self.form:
                     self.score = gr.Radio(list(SCORES), label="Final score")
                     self.winner = gr.Radio(WINNER_CHOICES, label="Final winner")

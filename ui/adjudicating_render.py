@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from backend.adjudicating import Case, Decision, Dispute, Side, Why
 from backend.history import VerdictDetail
-from backend.types import letter
 from ui.render import feedback_block, verdict_card
 from ui.shell import escape
+from ui.word_diff import side_by_side
 
 EMPTY = {
     Why.PEOPLE: "People agree on every item that has several labels and no decision.",
@@ -54,8 +54,7 @@ def _responses(case: Case) -> str:
     texts = case.item.responses
     if len(texts) == 1:
         return _block("Response", texts[0])
-    both = "".join(_block(f"Response {letter(place)}", text) for place, text in enumerate(texts))
-    return f'<div class="assay-sides">{both}</div>'
+    return side_by_side(texts)
 
 
 def _block(title: str, text: str) -> str:

@@ -12,6 +12,7 @@ from backend.projects import ProjectState, ProjectView
 from ui.labelling_render import Seen, board, nothing_left, recent_list, reveal
 from ui.services import Services
 from ui.shell import shown, tell
+from ui.word_diff import TOGGLE
 
 KEYS = """
 let shownAt = performance.now(), waiting = null, sending = false;
@@ -120,7 +121,7 @@ class _LabellingPage:
         self.board = gr.HTML(
             "",
             label="The item in hand",
-            js_on_load=KEYS,
+            js_on_load=KEYS + TOGGLE,
             server_functions=[_keeper(services)],
             elem_id="labelling-board",
         )

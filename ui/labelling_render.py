@@ -12,10 +12,12 @@ from backend.types import SCORES, Mode, letter
 from ui.markdown import safe_html
 from ui.render import feedback_block, verdict_card
 from ui.shell import escape
+from ui.word_diff import side_by_side
 
 KEY_HELP = (
     ("1 – 5", "the score"), ("A, B, T", "the better response, or a tie; in a ranking the next best"),
     ("Enter", "submit"), ("S", "skip the item, for you alone"), ("F", "flag it, with your note"),
+    ("D", "of two responses: mark the words that differ, or don't"),
     ("U or Backspace", "go back to your last decision"), ("?", "show or hide this list"),
 )  # fmt: skip
 
@@ -105,8 +107,7 @@ def _recalibrated(found: RecalibratedScore | None) -> str:
 def _responses(task: Task) -> str:
     if task.mode is Mode.DIRECT:
         return _block("Response", task.responses[0])
-    both = "".join(_block(f"Response {letter(place)}", text) for place, text in enumerate(task.responses))
-    return f'<div class="assay-sides">{both}</div>'
+    return side_by_side(task.responses)
 
 
 def _block(title: str, text: str) -> str:

@@ -1,5 +1,6 @@
 """The labelling page by keys: pairs and rankings, skipping, flagging, and a hostile text that stays text."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,3 +95,25 @@ def test_a_ranking_is_pressed_from_best_to_worst(page: Page, url: str, bench: Pr
         (label,) = session.scalars(select(Label))
     order = label.shown_order
     assert label.ranking == [order[2], order[0], order[1]]
+
+
+def test_what_differs_between_two_responses_is_marked_by_a_key_and_remembered(
+    page: Page, url: str, bench: ProjectBench
+) -> None:
+    bench.filled(2, Mode.PAIRWISE)
+    board = board_of(page, url)
+    toggle, word = board.get_by_role("button", name="Mark what differs"), board.locator(".assay-diff").first
+    expect(word).to_have_text(re.compile("First|Second"))
+    expect(word).not_to_have_css("text-decoration-line", "underline")
+    board.get_by_label("Note").press_sequentially("d")
+    expect(toggle).to_have_attribute("aria-pressed", "false")
+    board.get_by_text("Question 0?").click()
+    page.keyboard.press("d")
+    expect(word).to_have_css("text-decoration-line", "underline")
+    board = board_of(page, url)
+    expect(toggle).to_have_attribute("aria-pressed", "true")
+    page.wait_for_timeout(300)
+    page.keyboard.press("t")
+    page.keyboard.press("Enter")
+    expect(board).to_contain_text("Question 1?")
+    expect(board.locator(".assay-diff").first).to_have_css("text-decoration-line", "underline")
