@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from backend.accounts import Role, require_role
 from backend.batch_job import item_of
 from backend.errors import InvalidInputError
+from backend.project_state import item_state, policy_state, verdict_state
 from backend.projects import RUSHED_SECONDS, project_row
 from backend.recalibration import score_of
 from backend.rubrics import rubric_of
@@ -21,6 +22,7 @@ from db import models as rows
 from db import project_queries as queries
 from db import recalibration_queries
 from db.adjudication_queries import chain_of, with_authors
+from db.restoring_queries import name_of
 from db.session import Store
 
 CHUNK = 500
@@ -34,10 +36,11 @@ LONG_FIELDS = (
     "round", "seconds", "rushed", "agrees", "note", "label_id",
     "supersedes", "stands", "verdict_id", "status", "expected_score", "recalibrated_score", "confidence", "p_a",
     "order_sensitive", "feedback", "judge", "judge_digest", "model_digest", "format_digest", "engine",
-    "rubric_version_id", "at",
+    "rubric_version_id", "at", "state",
 )  # fmt: skip
 """Of the long form. kind: item (as imported), blind, agree, override, withdrawn (labels), adjudication, or verdict.
 
+state: what the other columns do not say and a restored project needs (backend.project_restore).
 stream, sampling_probability: of an item, and of a label the ones that its item was served with.
 recalibrated_score: where the project's is switched on, by a curve that no label of the item was fitted to."""
 Row = dict[str, Any]
@@ -104,6 +107,7 @@ def _items(session: Session, project_id: int) -> Iterator[rows.ProjectItem]:
 
 def _long(session: Session, project: rows.Project) -> Iterator[Row]:
     recalibration = recalibration_queries.last(session, project.id)
+    policy, first = {"project": policy_state(project)}, queries.first_position(session, project.id)
     for row in _items(session, project.id):
         item, rubric = item_of(row), rubric_of(row.rubric_version)
         shared: Row = {
@@ -121,6 +125,7 @@ def _long(session: Session, project: rows.Project) -> Iterator[Row]:
         about = {
             "sources": row.sources, "imported_labels": row.imported_labels, "extra": row.extra,
             "stream": row.stream, "sampling_probability": row.sampling_probability,
+            "state": item_state(session, row) | (policy if row.position == first else {}),
         }  # fmt: skip
         yield _filled({**shared, **about, "kind": "item"})
         for label, author, stands in queries.labels_of_item(session, row.id):
@@ -132,7 +137,12 @@ def _long(session: Session, project: rows.Project) -> Iterator[Row]:
         for verdict in queries.verdicts_of_item(session, row.item_id, row.rubric_version_id):
             right = score_of(recalibration, verdict)
             yield _filled(
-                {**shared, **_verdict_fields(verdict), "recalibrated_score": None if right is None else right.score}
+                {
+                    **shared,
+                    **_verdict_fields(verdict),
+                    "recalibrated_score": None if right is None else right.score,
+                    "state": verdict_state(verdict, name_of(session, verdict.created_by_id)),
+                }
             )
 
 
@@ -161,6 +171,7 @@ def _label_fields(label: rows.Label, author: str, stands: bool) -> Row:
         "supersedes": label.supersedes_id,
         "stands": stands,
         "at": label.created_at.isoformat(),
+        "state": None if label.restores_id is None else {"restores": label.restores_id},
     }
 
 
@@ -179,6 +190,7 @@ def _decision_fields(decision: rows.Adjudication, author: str, stands: bool) -> 
         "supersedes": decision.supersedes_id,
         "stands": stands,
         "at": decision.created_at.isoformat(),
+        "state": {"labels": decision.label_ids},
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from backend.accounts import Role, require_role
 from backend.errors import InvalidInputError
+from backend.project_restore import Restored, restore
 from backend.project_rows import ColumnMapping, ImportedRow, guess_mapping, read_row
 from backend.project_staging import Staging, open_project
 from backend.row_files import RawRow, Unreadable
@@ -102,6 +103,10 @@ class ProjectImport:
             staging.finish()
         duplicates = again.duplicates + staging.duplicates
         return ImportReport(staging.added, duplicates, tuple(again.refused), again.refused_count)
+
+    def restore(self, place: str, name: str, user_id: int) -> Restored:
+        """A new project from a long export, as backend.project_restore.restore does it, with its errors."""
+        return restore(self._store, place, name, user_id)
 
 
 class _Checked:

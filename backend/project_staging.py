@@ -3,7 +3,7 @@
 import contextlib
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ from backend.project_rows import ImportedRow
 from backend.projects import ItemOrder, ProjectState, project_row
 from backend.rubrics import version_for
 from backend.streams import Stream, doubt_key, shuffled_key, stream_of
+from backend.types import Item
 from db import models as rows
 from db import project_queries as queries
 from db import staging_queries
@@ -63,7 +64,7 @@ class Staging:
     def add(self, chunk: Sequence[ImportedRow]) -> None:
         """Write rows, but for those that are there already."""
         with self._store.write() as session:
-            ids = _item_ids(session, chunk)
+            ids = item_ids(session, [row.item for row in chunk])
             there = queries.there_already(session, self._project.id, list(ids.values()))
             new: list[dict[str, Any]] = []
             for row in chunk:
@@ -141,8 +142,9 @@ def open_project(session: Session, project_id: int, *, hold: bool = False) -> ro
     return project
 
 
-def _item_ids(session: Session, chunk: Sequence[ImportedRow]) -> dict[str, int]:
-    items = {row.item.digest: row.item for row in chunk}
+def item_ids(session: Session, found: Iterable[Item]) -> dict[str, int]:
+    """The ids of these items by their digests; those that are new are added."""
+    items = {item.digest: item for item in found}
     known = queries.item_ids(session, list(items))
     missing = {digest: item for digest, item in items.items() if digest not in known}
     values = [

@@ -63,6 +63,10 @@ def next_position(session: Session, project_id: int) -> int:
     return 0 if last is None else last + 1
 
 
+def first_position(session: Session, project_id: int) -> int | None:
+    return session.scalar(select(func.min(ProjectItem.position)).where(ProjectItem.project_id == project_id))
+
+
 def item_ids(session: Session, digests: Collection[str]) -> dict[str, int]:
     found = session.execute(select(Item.digest, Item.id).where(Item.digest.in_(digests)))
     return dict(found.all())

@@ -98,6 +98,22 @@ def _making(app: typer.Typer, open_services: Open) -> None:
             raise typer.Exit(1)
 
     @app.command()
+    def restore(
+        context: typer.Context,
+        place: Annotated[str, typer.Argument(help="An export of the form long: csv, jsonl or parquet.")],
+        name: Annotated[str, typer.Option(help="The new project's name, if not as it was.")] = "",
+        as_json: AsJson = False,
+    ) -> None:
+        """Make a project again from its export: policy, items, labels, decisions and verdicts."""
+        with told(), open_services(context.obj) as services:
+            found = services.importing.restore(place, name, services.owner_id)
+            words = f"Project {found.project_id}: {found.items:,} items, {found.labels:,} labels, {found.decisions:,} "
+            words += f"decisions, {found.verdicts:,} verdicts."
+            if found.new_people:
+                words += f" New here, and unable to sign in: {', '.join(found.new_people)}."
+            _say(as_json, asdict(found), words)
+
+    @app.command()
     def judge(
         context: typer.Context,
         name: Name,
