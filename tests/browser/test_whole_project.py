@@ -53,6 +53,7 @@ def pages(browser: Browser, app: App) -> Iterator[dict[str, Page]]:
     """A browser each, in which they are signed in."""
     contexts: dict[str, BrowserContext] = {}
     pages = {}
+    expect.set_options(timeout=PATIENCE_MS)
     for name, role in PEOPLE.items():
         contexts[name] = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
         contexts[name].set_default_timeout(PATIENCE_MS)
@@ -61,7 +62,6 @@ def pages(browser: Browser, app: App) -> Iterator[dict[str, Page]]:
         pages[name] = contexts[name].new_page()
         sign_in(pages[name], app, name)
         expect(pages[name].get_by_text(f"{name} ({role})")).to_be_visible()
-    expect.set_options(timeout=PATIENCE_MS)
     yield pages
     for name, context in contexts.items():
         if RECORD:
