@@ -76,7 +76,7 @@ class _ProjectsPage:
 
     def _lay_out_opened(self) -> None:
         with gr.Row(elem_classes="assay-tools"):
-            self.project = gr.Dropdown([], label="Open project", filterable=False, min_width=260)
+            self.project = gr.Dropdown([], label="Open project", filterable=False, min_width=180)
             self.archived = gr.Checkbox(label="Show archived", container=False, min_width=130)
         self.card = gr.HTML("", label="How far it is")
         with gr.Row(elem_classes="assay-tools"):
