@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from backend.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError
 from backend.types import checked_text
 from db.models import SignIn, User, now
+from db.queries import user_named
 from db.session import Store
 
 MAX_NAME_CHARACTERS = 100
@@ -75,7 +76,7 @@ class Accounts:
         hashed = self._hash(_checked_password(password))
         taken = ConflictError(f"There is a person named {tidy!r} already. Choose another name.")
         with self._changing(by_id) as session:
-            if session.scalar(select(User.id).where(func.lower(User.name) == tidy.lower())) is not None:
+            if user_named(session, tidy) is not None:
                 raise taken
             user = User(name=tidy, role=checked, password_hash=hashed)
             try:

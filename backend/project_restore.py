@@ -21,6 +21,9 @@ from backend.types import SCORES, Item, Mode, Rubric, Status, checked_text
 from db import models as rows
 from db import project_queries
 from db import restoring_queries as queries
+from db.judging_queries import judge_by_digest
+from db.model_queries import version_by_digest
+from db.queries import user_named
 from db.session import Store
 
 TEXTS = frozenset(
@@ -227,9 +230,9 @@ class _Restoring:
 
     def _verdict(self, item: rows.ProjectItem, row: Row) -> int:
         state = row["state"]
-        judge = queries.judge_with(self._session, state["judge"]["digest"]) or self._judge(state)
+        judge_id = judge_by_digest(self._session, state["judge"]["digest"]) or self._judge_id(state)
         said = state["verdict"]
-        question = (item.item_id, item.rubric_version_id, judge.id)
+        question = (item.item_id, item.rubric_version_id, judge_id)
         known = queries.verdict_with(self._session, *question, said["attempt"])
         if known is not None:
             return known.id
@@ -238,14 +241,14 @@ class _Restoring:
             ranking_of(said["ranking"])
         verdict = rows.Verdict(
             **_columns(rows.Verdict, said), item_id=item.item_id, rubric_version_id=item.rubric_version_id,
-            judge_id=judge.id, created_by_id=self._person(state["asked_by"]),
+            judge_id=judge_id, created_by_id=self._person(state["asked_by"]),
             created_at=datetime.fromisoformat(row["at"]),
         )  # fmt: skip
         for one in state["readings"]:
-            reading = queries.reading_of(self._session, judge.id, one["prompt_digest"], one["attempt"])
+            reading = queries.reading_of(self._session, judge_id, one["prompt_digest"], one["attempt"])
             if reading is None:
                 fields = {name: value for name, value in one.items() if name not in ("first", "second")}
-                reading = rows.Reading(**_columns(rows.Reading, fields), judge_id=judge.id)
+                reading = rows.Reading(**_columns(rows.Reading, fields), judge_id=judge_id)
                 self._session.add(reading)
                 self._session.flush()
             verdict.readings.append(
@@ -255,8 +258,9 @@ class _Restoring:
         self._session.flush()
         return verdict.id
 
-    def _judge(self, state: dict[str, Any]) -> rows.Judge:
-        model = queries.model_with(self._session, state["model"]["digest"])
+    def _judge_id(self, state: dict[str, Any]) -> int:
+        """Of a judge that is made, and its model if this store has none of its digest."""
+        model = version_by_digest(self._session, state["model"]["digest"])
         if model is None:
             model = rows.ModelVersion(**_columns(rows.ModelVersion, state["model"]), path="", removed_at=rows.now())
             self._session.add(model)
@@ -264,10 +268,10 @@ class _Restoring:
         judge = rows.Judge(**_columns(rows.Judge, state["judge"]), model_version_id=model.id)
         self._session.add(judge)
         self._session.flush()
-        return judge
+        return judge.id
 
     def _person(self, name: str) -> int:
-        known = queries.user_named(self._session, name)
+        known = user_named(self._session, name)
         if known is None:
             known = rows.User(name=name, role=Role.ANNOTATOR, disabled_at=rows.now())
             self._session.add(known)

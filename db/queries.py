@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
-from sqlalchemy.orm import aliased, selectinload
+from sqlalchemy.orm import Session, aliased, selectinload
 
 from db.models import (
     Item,
@@ -177,3 +177,8 @@ def rubrics_with_verdicts() -> Select[int, str]:
     has_verdict = exists().where(Verdict.rubric_version_id == RubricVersion.id)
     has_version = exists().where(RubricVersion.rubric_id == Rubric.id, has_verdict)
     return select(Rubric.id, Rubric.name).where(has_version).order_by(Rubric.name, Rubric.id)
+
+
+def user_named(session: Session, name: str) -> User | None:
+    """Names that differ in case alone are the same name."""
+    return session.scalar(select(User).where(func.lower(User.name) == name.lower()))

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.models import Flag, Judge, ModelVersion, Reading, Reveal, Skip, User, Verdict
+from db.models import Flag, Reading, Reveal, Skip, User, Verdict
 
 
 def reveals(session: Session, project_item_id: int) -> list[tuple[str, int]]:
@@ -27,18 +27,6 @@ def flags(session: Session, project_item_id: int) -> list[tuple[str, str, dateti
 
 def name_of(session: Session, user_id: int) -> str:
     return session.get_one(User, user_id).name
-
-
-def user_named(session: Session, name: str) -> User | None:
-    return session.scalar(select(User).where(func.lower(User.name) == name.lower()))
-
-
-def model_with(session: Session, digest: str) -> ModelVersion | None:
-    return session.scalar(select(ModelVersion).where(ModelVersion.digest == digest))
-
-
-def judge_with(session: Session, digest: str) -> Judge | None:
-    return session.scalar(select(Judge).where(Judge.digest == digest))
 
 
 def reading_of(session: Session, judge_id: int, prompt_digest: str, attempt: int) -> Reading | None:

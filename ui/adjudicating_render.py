@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from backend.adjudicating import Case, Decision, Dispute, Side, Why
 from backend.history import VerdictDetail
-from ui.render import feedback_block, verdict_card
+from ui.render import feedback_block, text_block, verdict_card
 from ui.shell import escape
 from ui.word_diff import side_by_side
 
@@ -32,7 +32,7 @@ def queue_list(disputes: Sequence[Dispute] | None, why: Why = Why.PEOPLE) -> str
 
 def case_html(case: Case, verdict: VerdictDetail | None, *, names: bool) -> str:
     """The item, its labels side by side, earlier decisions, and the verdict last, folded away."""
-    reference = "" if case.item.reference is None else _block("Reference answer", case.item.reference)
+    reference = "" if case.item.reference is None else text_block("Reference answer", case.item.reference)
     sides = "".join(_side(side, number, names=names) for number, side in enumerate(case.sides, start=1))
     decisions = "".join(_decision(one, names=names) for one in case.decisions)
     said = (
@@ -43,7 +43,7 @@ def case_html(case: Case, verdict: VerdictDetail | None, *, names: bool) -> str:
     )
     return (
         f'<section aria-label="Item {case.number}"><h2>Item {case.number:,}</h2>'
-        f"{_block('Instruction', case.item.instruction)}{_responses(case)}{reference}"
+        f"{text_block('Instruction', case.item.instruction)}{_responses(case)}{reference}"
         f'<h3>Rubric</h3><p dir="auto">{escape(case.rubric.criterion)}</p>'
         f'<h3>Labels</h3><div class="assay-sides" role="group" aria-label="Labels">{sides}</div>'
         f"{f'<h3>Decisions</h3>{decisions}' if decisions else ''}{said}</section>"
@@ -53,13 +53,8 @@ def case_html(case: Case, verdict: VerdictDetail | None, *, names: bool) -> str:
 def _responses(case: Case) -> str:
     texts = case.item.responses
     if len(texts) == 1:
-        return _block("Response", texts[0])
+        return text_block("Response", texts[0])
     return side_by_side(texts)
-
-
-def _block(title: str, text: str) -> str:
-    shown = f'<div class="assay-text" dir="auto">{escape(text)}</div>'
-    return f'<section class="assay-block"><h3>{title}</h3>{shown}</section>'
 
 
 def _side(side: Side, number: int, *, names: bool) -> str:

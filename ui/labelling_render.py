@@ -10,7 +10,7 @@ from backend.projects import ProjectView
 from backend.recalibration import RecalibratedScore
 from backend.types import SCORES, Mode, letter
 from ui.markdown import safe_html
-from ui.render import feedback_block, verdict_card
+from ui.render import feedback_block, text_block, verdict_card
 from ui.shell import escape
 from ui.word_diff import side_by_side
 
@@ -40,8 +40,8 @@ def board(view: ProjectView, task: Task, seen: Seen | None, done: int) -> str:
         f'<div class="assay-labelling"><div class="assay-task" data-item="{task.project_item_id}" '
         f'data-click="{click}" data-mode="{task.mode}">'
         f'<p class="assay-muted">{escape(view.name)} · {pending}{again}</p>'
-        f"{_block('Instruction', task.instruction)}{_responses(task)}"
-        f"{'' if task.reference is None else _block('Reference answer', task.reference)}{verdict}"
+        f"{text_block('Instruction', task.instruction)}{_responses(task)}"
+        f"{'' if task.reference is None else text_block('Reference answer', task.reference)}{verdict}"
         f'<div class="assay-actions">{_choices(task)}'
         f'<label class="assay-note-label">Note<textarea class="assay-note-field" rows="2" dir="auto" '
         f'placeholder="Why, if it helps. F flags the item with it.">{escape(task.note)}</textarea></label>'
@@ -106,13 +106,8 @@ def _recalibrated(found: RecalibratedScore | None) -> str:
 
 def _responses(task: Task) -> str:
     if task.mode is Mode.DIRECT:
-        return _block("Response", task.responses[0])
+        return text_block("Response", task.responses[0])
     return side_by_side(task.responses)
-
-
-def _block(title: str, text: str) -> str:
-    shown = f'<div class="assay-text" dir="auto">{escape(text)}</div>'
-    return f'<section class="assay-block"><h3>{title}</h3>{shown}</section>'
 
 
 def _choices(task: Task) -> str:

@@ -253,6 +253,16 @@ def _reading(detail: ReadingDetail, *, alone: bool, folded: bool) -> str:
     return f"<div class='assay-reading'><h4>{title}</h4>{body}</div>"
 
 
+def text_block(title: str, text: str) -> str:
+    """A pasted text under its title."""
+    return marked_block(title, escape(text))
+
+
+def marked_block(title: str, shown: str) -> str:
+    """The same of a text that is safe HTML already."""
+    return f'<section class="assay-block"><h3>{title}</h3><div class="assay-text" dir="auto">{shown}</div></section>'
+
+
 def _text(title: str, text: str) -> str:
     return f"<h4>{title}</h4><div class='assay-text' dir='auto' tabindex='0'>{escape(text)}</div>"
 

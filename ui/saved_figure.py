@@ -26,7 +26,7 @@ class SavedFigure:
     def __init__(self, name: str, label: str) -> None:
         with gr.Column(min_width=300, visible=False) as self.column:
             self.plot = gr.Plot(label=label, show_label=False, visible=False, elem_id=name)
-            self.buttons = gr.HTML(_buttons(name, label), label=f"Save: {label}", js_on_load=SAVE)
+            gr.HTML(_buttons(name, label), label=f"Save: {label}", js_on_load=SAVE)
 
     @property
     def parts(self) -> list[Component]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from backend.types import letter
+from ui.render import marked_block
 from ui.shell import escape
 
 MOST_WORDS = 2_000
@@ -62,11 +63,7 @@ def side_by_side(responses: Sequence[str]) -> str:
 
 
 def _blocks(texts: Sequence[str]) -> str:
-    return "".join(
-        f'<section class="assay-block"><h3>Response {letter(place)}</h3><div class="assay-text" dir="auto">{text}</div>'
-        "</section>"
-        for place, text in enumerate(texts)
-    )
+    return "".join(marked_block(f"Response {letter(place)}", text) for place, text in enumerate(texts))
 
 
 def word_diff(first: str, second: str) -> Difference:
