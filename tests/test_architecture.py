@@ -10,6 +10,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PURE = ("prompts", "parsing", "agreement", "ranking", "types", "errors")
 MAY_IMPORT_OURS = {"ui": {"ui", "backend"}, "backend": {"backend", "db"}, "db": {"db"}}
+TABLES = ("base", "people", "rubrics", "items", "judges", "jobs", "opinions", "projects", "labelling")
+"""The topics of the tables: each may import those before it."""
 FORBIDDEN = {
     "ui": {"torch", "transformers", "sqlalchemy", "alembic"},
     "backend": {"gradio"},
@@ -48,6 +50,14 @@ def test_pure_files_import_each_other_and_the_errors_only(name: str) -> None:
     for path in files:
         ours = {other for other in imports_of(path) if other.split(".")[0] in ("backend", "db")}
         assert {other if other.startswith("db") else ".".join(other.split(".")[:2]) for other in ours} <= allowed, path
+
+
+def test_each_topic_of_the_tables_imports_those_before_it_only() -> None:
+    folder = ROOT / "db" / "models"
+    assert {path.stem for path in folder.glob("*.py")} == {"__init__", *TABLES}
+    for place, topic in enumerate(TABLES):
+        ours = {name for name in imports_of(folder / f"{topic}.py") if name.split(".")[0] == "db"}
+        assert ours <= {f"db.models.{earlier}" for earlier in TABLES[:place]}, topic
 
 
 def test_the_app_is_built_without_importing_torch() -> None:
