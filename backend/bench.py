@@ -47,7 +47,7 @@ class SetState:
 
     size: its rows; None where it is not in the data folder. forbids: what its licence forbids, in words. labels: whose
     they are, of a published set. source: where its rows come from, where they say so. cure: how to get a set that is
-    not there.
+    not there. not_drawn: of a project, labelled items that are left out, since they were chosen for their doubt.
     """
 
     name: str
@@ -58,16 +58,17 @@ class SetState:
     labels: str = ""
     source: str = ""
     cure: str = ""
+    not_drawn: int = 0
 
 
 @dataclass(frozen=True)
 class ReadRow:
-    """One row of a set as a judge read it: what the figures are computed from.
+    """One row of a set as a judge read it: what the figures are computed from; or one that they leave out.
 
     label: what people or GPT-4 said, 1..5, or A, B or tie. said: the judge's most probable score, or its winner by
     the mean of both orders. value: the expected score, 1..5, or the probability of A by that mean, 0..1. first,
-    second: of a pair, the probability of A in the order A, B and in the order B, A. reason: why it was not read; label
-    to second are then empty. instruction: the item's, shortened.
+    second: of a pair, the probability of A in the order A, B and in the order B, A. reason: why it was not read, or is
+    no part of the set; label to second are then empty. instruction: the item's, shortened.
     """
 
     row_id: str
@@ -118,9 +119,11 @@ class Bench:
             )  # fmt: skip
         with self._store.read() as session:
             projects = [
-                SetState(f"{PROJECT}{name}", Mode(mode), size, f"your own data; {KINDS[Kind.BLIND]}", "")
-                for name, mode, size in session.execute(blind_counts())
-                if mode in OWN_MODES
+                SetState(
+                    f"{PROJECT}{name}", Mode(mode), size, f"your own data; {KINDS[Kind.BLIND]}", "", not_drawn=chosen
+                )
+                for name, mode, size, chosen in session.execute(blind_counts())
+                if mode in OWN_MODES and size
             ]
         lacking = [
             SetState(one.name, one.mode, None, one.licence, restrictions(one.licence), one.labels, cure=one.cure)
@@ -271,7 +274,7 @@ def _read_rows(labelled: LabelledSet, measured: Measured) -> list[ReadRow]:
     asked = {row.id: shorten(row.item.instruction, INSTRUCTION_CHARACTERS, placeholder="…") for row in labelled.rows}
     unread = [
         ReadRow(left_out.id, reason=left_out.reason, instruction=asked.get(left_out.id, ""))
-        for left_out in measured.unread
+        for left_out in (*measured.unread, *labelled.not_drawn)
     ]
     return [*(_read_row(outcome, asked[outcome.row_id]) for outcome in measured.outcomes), *unread]
 

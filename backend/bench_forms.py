@@ -11,7 +11,7 @@ from backend.table_files import guarded_cell
 
 
 def as_csv(tables: Sequence[Table]) -> str:
-    """Long form: a line a figure."""
+    """Long form: a line a figure, and one a note."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["table", "row", "kind", "set", "figure"])
@@ -19,6 +19,7 @@ def as_csv(tables: Sequence[Table]) -> str:
         for line in table.lines:
             for column, text in zip(table.columns, line.texts, strict=True):
                 writer.writerow([table.title, line.name, line.kind, column, text])
+        writer.writerows([table.title, "", "note", "", guarded_cell(note)] for note in table.notes)
     return out.getvalue()
 
 

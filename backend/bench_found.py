@@ -124,6 +124,7 @@ def _described(wanted: WantedSet, labelled: LabelledSet, earlier: Sequence[tuple
         whole=labelled.name == wanted.whole_name,
         labelled_by=_labellers(labelled),
         changed=_changed(labelled, earlier),
+        not_drawn=len(labelled.not_drawn),
     )
 
 

@@ -19,7 +19,8 @@ class BenchSet(_Value):
     """A set of the run. name: as it was asked for. shown: how many of how many rows too. whole: all its rows.
 
     changed: that it was another when it was measured before; empty where it was not. labelled_by: who gave all of its
-    labels; None where that is not one kind of labeller, or not known.
+    labels; None where that is not one kind of labeller, or not known. not_drawn: of a project, labelled items that are
+    left out, since chance did not draw them.
     """
 
     name: str
@@ -31,6 +32,7 @@ class BenchSet(_Value):
     whole: bool
     changed: str = ""
     labelled_by: Labeller | None = None
+    not_drawn: int = 0
 
     @property
     def place(self) -> Place:

@@ -74,6 +74,16 @@ def share_text(share: Share | None) -> str:
     return "undefined" if share is None else f"{share.value:.3f} [{share.low:.3f}, {share.high:.3f}]"
 
 
+def not_drawn_words(count: int) -> str:
+    """Behind what a project's set is: how many labelled items it does not hold, and why. Empty where it holds all."""
+    if not count:
+        return ""
+    items = "1 labelled item is" if count == 1 else f"{count:,} labelled items are"
+    return (
+        f" {items} left out: not drawn by chance as the others were, but chosen for doubt, they would bias the figures."
+    )
+
+
 def _table(result: BenchResult, mode: Mode) -> Table | None:
     places = [index for index, one in enumerate(result.sets) if one.mode is mode]
     if not places:
@@ -147,7 +157,7 @@ def _notes(result: BenchResult, places: Sequence[int], published: Sequence[Line]
         if one.changed:
             notes.append(one.changed)
         if is_project(one.name):
-            notes.append(f"{one.name}: {one.licence}.")
+            notes.append(f"{one.name}: {one.licence}.{not_drawn_words(one.not_drawn)}")
         if forbids := restrictions(one.licence):
             notes.append(f"{one.name}: {one.licence}: {forbids}.")
         if not one.whole:

@@ -1,10 +1,11 @@
 """What the making of training rows looks up, as SQLAlchemy expressions."""
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, case, func, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from db.models import Item, Label, Project, ProjectItem, Verdict, VerdictReading
 from db.queries import is_current, stands
+from db.stream_queries import CHOSEN
 
 
 def standing_labels() -> Select[Label]:
@@ -38,10 +39,12 @@ def project_named(name: str) -> Select[Project]:
     return select(Project).where(Project.name == name)
 
 
-def blind_counts() -> Select[str, str, int]:
-    """The projects with blind labels that stand: name, mode, and how many items have one."""
+def blind_counts() -> Select[str, str, int, int]:
+    """The projects with blind labels that stand: name, mode, and how many items have one; of two streams those that
+    chance drew, and those that were chosen for their doubt."""
+    chosen = func.count(case((ProjectItem.stream == CHOSEN, ProjectItem.id)).distinct())
     return (
-        select(Project.name, Project.mode, func.count(ProjectItem.id.distinct()))
+        select(Project.name, Project.mode, func.count(ProjectItem.id.distinct()) - chosen, chosen)
         .join(ProjectItem, ProjectItem.project_id == Project.id)
         .join(Label, Label.project_item_id == ProjectItem.id)
         .where(Label.round == 1, Label.verdict_id.is_(None), stands())

@@ -59,13 +59,18 @@ class FastEngine:
         pass
 
 
-def fast_serving(store: Store, home: Path, engine: FastEngine, name: str = "fast") -> Serving:
+def fast_served(store: Store, home: Path, engine: FastEngine, name: str = "fast") -> Served:
     """A judge of this engine, as if its weights were files."""
     files = ModelFiles(
         name=name, kind="external", path=home, digest=f"{name:0<64}", architecture="Llama", bytes=1,
         prompt_format="assay", recipe=None,
     )  # fmt: skip
-    version_id = Registry(store, home).record(files)
-    serving = Serving(lambda report: Served(engine, files, AssayFormat(), version_id))
+    return Served(engine, files, AssayFormat(), Registry(store, home).record(files))
+
+
+def fast_serving(store: Store, home: Path, engine: FastEngine, name: str = "fast") -> Serving:
+    """The same, in service."""
+    served = fast_served(store, home, engine, name)
+    serving = Serving(lambda report: served)
     serving.start()
     return serving

@@ -1,21 +1,30 @@
 """A project's labels as a set to measure on: of which kind they are is said, and only leads may."""
 
+import csv
+import io
 import threading
 import uuid
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select, update
 
 from backend.batch_job import BatchJudging, BatchOrder
 from backend.bench import Bench
+from backend.bench_forms import as_csv, as_text, items_csv
+from backend.bench_spec import BenchSpec
+from backend.bench_table import tables
+from backend.benchmarks.own import CHOSEN
 from backend.benchmarks.rows import open_set, wanted_set
 from backend.errors import InvalidInputError, NotAllowedError, NotFoundError
 from backend.labelling import Labelling
 from backend.projects import ProjectView
 from backend.types import Mode, Sampling
+from db.models import ProjectItem
 from db.session import Store
-from tests.batch_engine import FastEngine, fast_serving
+from tests.batch_engine import FastEngine, fast_served, fast_serving
 from tests.project_bench import ProjectBench
+from ui.bench_render import about_sets
 
 
 @pytest.fixture
@@ -91,3 +100,80 @@ def test_projects_with_blind_labels_stand_among_the_sets(bench: ProjectBench, tm
     label(bench, view, bench.ann, "12")
     (state,) = [state for state in service.sets() if state.name.startswith("project:")]
     assert (state.name, state.mode, state.size) == ("project:Kettles", Mode.DIRECT, 2)
+
+
+def two_streams(bench: ProjectBench, items: int = 20) -> tuple[int, int]:
+    """A project of two streams whose every item is labelled: how many were drawn by chance, how many chosen."""
+    view = judged(bench, bench.filled(items, item_order="two streams", audit_share=0.5, seed=3))
+    label(bench, view, bench.ann, "12345" * (items // 5))
+    with bench.store.read() as session:
+        drawn = session.scalar(select(func.count()).where(ProjectItem.stream == "audit")) or 0
+    return drawn, items - drawn
+
+
+def test_items_that_were_chosen_for_their_doubt_are_no_part_of_the_set(bench: ProjectBench, tmp_path: Path) -> None:
+    drawn, chosen = two_streams(bench)
+    assert drawn > 5
+    assert chosen > 5
+    found = open_set(wanted_set("project:Kettles"), tmp_path, bench.store, by_id=bench.lead)
+    assert (len(found.rows), len(found.not_drawn), found.size) == (drawn, chosen, drawn)
+    assert {one.reason for one in found.not_drawn} == {CHOSEN}
+    with bench.store.read() as session:
+        streams = {f"project-{row.id}": row.stream for row in session.scalars(select(ProjectItem))}
+    assert {streams[row.id] for row in found.rows} == {"audit"}
+    part = open_set(wanted_set("project:Kettles:3"), tmp_path, bench.store, by_id=bench.lead)
+    assert part.not_drawn == found.not_drawn
+
+
+def test_a_project_with_labels_on_chosen_items_alone_is_no_set(bench: ProjectBench, tmp_path: Path) -> None:
+    two_streams(bench)
+    with bench.store.write() as session:
+        session.execute(update(ProjectItem).values(stream="chosen", sampling_probability=None))
+    with pytest.raises(InvalidInputError, match=r"all 20 .* chosen for their doubt.*audit stream"):
+        open_set(wanted_set("project:Kettles"), tmp_path, bench.store, by_id=bench.lead)
+
+
+def test_items_drawn_with_other_probabilities_are_thinned_to_the_least(bench: ProjectBench, tmp_path: Path) -> None:
+    """A restored project brings its own probabilities; each kept row was then drawn with the least of them."""
+    view = judged(bench, bench.filled(200))
+    with bench.store.write() as session:
+        for often, chance in ((True, 0.8), (False, 0.2)):
+            half = (ProjectItem.position % 2 == 0) if often else (ProjectItem.position % 2 == 1)
+            session.execute(update(ProjectItem).where(half).values(stream="audit", sampling_probability=chance))
+    label(bench, view, bench.ann, "12345" * 40)
+    found = open_set(wanted_set("project:Kettles"), tmp_path, bench.store, by_id=bench.lead)
+    again = open_set(wanted_set("project:Kettles"), tmp_path, bench.store, by_id=bench.lead)
+    even = sum(int(row.item.instruction.split()[1].rstrip("?")) % 2 == 0 for row in found.rows)
+    assert found == again
+    assert len(found.rows) - even == 100
+    assert 12 <= even <= 38
+    assert len(found.not_drawn) == 100 - even
+    assert "probability 0.8, others with 0.2" in found.not_drawn[0].reason
+
+
+def test_how_many_were_left_out_is_said_in_the_result_the_page_the_table_and_the_files(
+    bench: ProjectBench, tmp_path: Path
+) -> None:
+    drawn, chosen = two_streams(bench)
+    service = Bench(bench.store, tmp_path, lambda _name, _report: fast_served(bench.store, tmp_path, FastEngine()))
+    wanted = wanted_set("project:Kettles")
+    words = f"{chosen} labelled items are left out"
+    (state,) = [state for state in service.sets() if state.name == wanted.name]
+    assert (state.size, state.not_drawn) == (drawn, chosen)
+    assert words in about_sets([state])
+    result = service.run(
+        BenchSpec(("fast",), (wanted,)), lambda _message, _fraction: None, threading.Event(), by_id=bench.lead
+    )
+    assert (result.sets[0].size, result.sets[0].not_drawn) == (drawn, chosen)
+    assert result.rows[0].cells[0].total == drawn
+    printed = tables(result)
+    assert sum(words in note for note in printed[0].notes) == 1
+    assert words in as_text(printed)
+    lines = list(csv.DictReader(io.StringIO(as_csv(printed))))
+    assert [words in line["figure"] for line in lines if line["kind"] == "note"].count(True) == 1
+    judge_id = result.rows[0].judge_id
+    assert judge_id is not None
+    rows = service.items_of(judge_id, wanted, by_id=bench.lead)
+    assert [row.reason for row in rows].count(CHOSEN) == chosen
+    assert len(rows) == drawn + chosen
+    assert items_csv(rows).count(CHOSEN) == chosen

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from backend.agreement import WINNERS
 from backend.bench import ReadRow, SetState
 from backend.bench_pace import Forecast
-from backend.bench_table import Line, Table
+from backend.bench_table import Line, Table, not_drawn_words
 from ui.bench_words import forecast_words
 from ui.shell import escape
 
@@ -41,7 +41,7 @@ def _about(state: SetState) -> str:
     licence = f"{state.licence} ({state.forbids})" if state.forbids else state.licence
     labels = f" Labels: {state.labels}." if state.labels else ""
     source = f" From {state.source}." if state.source else ""
-    return f"{state.name}: {licence}.{labels}{source}"
+    return f"{state.name}: {licence}.{labels}{source}{not_drawn_words(state.not_drawn)}"
 
 
 def _listed(summary: str, texts: Sequence[str]) -> str:
@@ -114,10 +114,10 @@ def items(name: str, set_name: str, rows: Sequence[ReadRow]) -> str:
     title = f"{name} on {set_name}"
     return (
         f"<section class='assay-block'><h3 dir='auto'>Items behind {escape(title)}</h3><p class='assay-muted'>The "
-        f"largest misses first; those that could not be read last. Value: the expected score, or the probability of A "
-        f"by the mean of both orders.{more}</p><div class='assay-wide assay-scroll'><table class='assay-figures' "
-        f"aria-label='Items behind {escape(title)}'><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
-        "</section>"
+        f"largest misses first; those that could not be read or were left out last. Value: the expected score, or the "
+        f"probability of A by the mean of both orders.{more}</p><div class='assay-wide assay-scroll'><table "
+        f"class='assay-figures' aria-label='Items behind {escape(title)}'><thead><tr>{heads}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div></section>"
     )
 
 

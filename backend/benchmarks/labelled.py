@@ -43,6 +43,7 @@ class LabelledSet:
     """Rows of one mode. name: folder/file, and how many of how many rows where it is a subset.
 
     left_out: rows of the set that can't be asked, such as one whose response is empty. They count in its size.
+    not_drawn: labelled items that are no part of the set, since chance did not draw them: they would bias it.
     source: where its rows come from, as they say themselves; empty where they don't.
     """
 
@@ -52,6 +53,7 @@ class LabelledSet:
     licence: str
     left_out: tuple[LeftOut, ...] = ()
     source: str = ""
+    not_drawn: tuple[LeftOut, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -95,7 +97,9 @@ def subset(labelled: LabelledSet, n: int, seed: int) -> LabelledSet:
     rows = tuple(row for index, row in enumerate(labelled.rows) if index in kept)
     seeded = f", seed {seed}" if seed else ""
     name = f"{labelled.name} ({n:,} of {len(labelled.rows):,}{seeded})"
-    return LabelledSet(name, labelled.mode, rows, labelled.licence, source=labelled.source)
+    return LabelledSet(
+        name, labelled.mode, rows, labelled.licence, source=labelled.source, not_drawn=labelled.not_drawn
+    )
 
 
 def _stratum(label: Label) -> str:

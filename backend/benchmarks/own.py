@@ -1,14 +1,17 @@
 """The labels that the people of this store gave, as labelled sets."""
 
+import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from backend.accounts import Role, require_role
 from backend.agreement_rows import Kind
-from backend.benchmarks.labelled import Label, LabelledRow, LabelledSet
+from backend.benchmarks.labelled import Label, LabelledRow, LabelledSet, LeftOut
 from backend.errors import InvalidInputError, NotAllowedError, NotFoundError
 from backend.rubrics import rubric_of
+from backend.streams import Stream
 from backend.types import SIDES, Item, Mode, Rubric
+from db.models import ProjectItem
 from db.session import Store
 from db.training_queries import labels_in_project, project_named, standing_labels
 
@@ -52,6 +55,9 @@ KINDS = {
     Kind.AFTER: "labels given after the verdict was seen",
     Kind.POOLED: "labels given before and after the verdict was seen, pooled",
 }
+CHOSEN = (
+    "It was labelled because it was doubtful. A set holds what chance drew, or it would be harder than the project."
+)
 
 
 def is_project(name: str) -> bool:
@@ -61,12 +67,16 @@ def is_project(name: str) -> bool:
 def project_labels(store: Store, name: str, by_id: int | None) -> LabelledSet:
     """What the people of a project say of its items, in the first round, pooled as own_labels does.
 
-    name: "project:NAME", which takes blind labels alone, or with the kind behind it. by_id: who asks, a lead. Raises
-    NotAllowedError, NotFoundError, InvalidInputError for rankings and where there is no label of this kind.
+    Of two streams the items of the audit stream alone, and so that each was drawn with the same probability: those
+    chosen for their doubt are left out, and of items drawn with several probabilities p all but a random share
+    min(p) / p. name: "project:NAME", which takes blind labels alone, or with the kind behind it. by_id: who asks, a
+    lead. Raises NotAllowedError, NotFoundError, InvalidInputError for rankings and where there is no label of this
+    kind on an item that was drawn.
     """
     project_name, kind = _project_and_kind(name)
     said: dict[int, dict[int, Label]] = defaultdict(dict)
     asked: dict[int, tuple[Item, Rubric]] = {}
+    draws: dict[int, ProjectItem] = {}
     with store.read() as session:
         if by_id is None:
             raise NotAllowedError("Only a lead may measure on a project's labels, and nobody is signed in here.")
@@ -84,17 +94,49 @@ def project_labels(store: Store, name: str, by_id: int | None) -> LabelledSet:
                 continue
             item = Item(row.item.instruction, tuple(one.text for one in row.item.responses), row.item.reference)
             asked[row.id] = item, rubric_of(row.rubric_version)
-            said[row.id][label.author_id] = opinion
+            said[row.id][label.author_id], draws[row.id] = opinion, row
     if not asked:
         raise InvalidInputError(
             f"The project {project_name} has no {KINDS[kind]}. Label some items, or name another kind: "
             f"{PROJECT}NAME/blind, /after or /pooled."
         )
+    not_drawn = _not_drawn(sorted(draws.values(), key=lambda row: row.id))
+    if len(not_drawn) == len(asked):
+        raise InvalidInputError(
+            f"In the project {project_name} all {len(asked):,} labelled items were chosen for their doubt, and a set "
+            "of them would be harder than the project. Label items of its audit stream."
+        )
     rows = tuple(
-        LabelledRow(f"project-{number}", item, rubric, _pooled(list(said[number].values())), "people")
+        LabelledRow(_row_id(number), item, rubric, _pooled(list(said[number].values())), "people")
         for number, (item, rubric) in sorted(asked.items())
+        if number not in not_drawn
     )
-    return LabelledSet(name, mode, rows, f"your own data; {KINDS[kind]}")
+    left_out = tuple(LeftOut(_row_id(number), reason) for number, reason in not_drawn.items())
+    return LabelledSet(name, mode, rows, f"your own data; {KINDS[kind]}", not_drawn=left_out)
+
+
+def _row_id(number: int) -> str:
+    return f"project-{number}"
+
+
+def _not_drawn(items: Sequence[ProjectItem]) -> dict[int, str]:
+    """The numbers of items that a random sample of equal probabilities does not hold, and why.
+
+    Thinning by min(p) / p makes an independent draw with p one with min(p) (C.-E. Särndal, B. Swensson, J. Wretman,
+    "Model Assisted Survey Sampling", 1992, section 3.5). The same items are left out every time.
+    """
+    least = min((row.sampling_probability for row in items if row.sampling_probability is not None), default=1.0)
+    found = dict[int, str]()
+    for row in items:
+        p = row.sampling_probability
+        if row.stream == Stream.CHOSEN:
+            found[row.id] = CHOSEN
+        elif p is not None and random.Random(f"thinned {row.id}").random() * p >= least:  # noqa: S311 - no secret
+            found[row.id] = (
+                f"It was drawn with probability {p:g}, others with {least:g}. So that all count alike, chance left out "
+                "some of the former."
+            )
+    return found
 
 
 def _project_and_kind(name: str) -> tuple[str, Kind]:

@@ -15,7 +15,7 @@ from backend.bench import Bench, SetState
 from backend.bench_forms import as_csv, as_latex, as_markdown, as_text
 from backend.bench_result import BenchResult
 from backend.bench_spec import BenchSpec
-from backend.bench_table import share_text, tables
+from backend.bench_table import not_drawn_words, share_text, tables
 from backend.benchmarks.robustness import Robustness
 from backend.benchmarks.rows import wanted_set
 from backend.config import Settings
@@ -190,7 +190,8 @@ def _set_line(state: SetState) -> str:
     if state.size is None:
         return f"{state.name:<40}  not here. {state.cure}{labels} Licence: {licence}."
     source = f" From {state.source}." if state.source else ""
-    return f"{state.name:<40}  {state.mode}, {state.size:,} rows. Licence: {licence}.{labels}{source}"
+    about = f"Licence: {licence}.{labels}{source}{not_drawn_words(state.not_drawn)}"
+    return f"{state.name:<40}  {state.mode}, {state.size:,} rows. {about}"
 
 
 def _printed(result: BenchResult, form: Form) -> str:
