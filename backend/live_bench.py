@@ -16,13 +16,13 @@ from backend.engines.base import ReadingDone
 from backend.errors import SHOWN, CancelledError, ConflictError, EngineError, InvalidInputError, NotReadyError
 from backend.live_alpha import LiveAlpha
 from backend.loading import require_files
-from backend.memory import available_bytes
+from backend.memory import available_bytes, bytes_to_serve
 from backend.model_views import ModelView
 from backend.models import weight_files
 from backend.passes import passes_of, prompt_of
 from backend.ranking import pair_verdict, score_verdict
 from backend.registry import Registry
-from backend.serving import SPARE_BYTES, WEIGHT_BYTES, Serving
+from backend.serving import Serving
 from backend.trial import VERDICT_ONLY
 from backend.types import Item, Mode, PairVerdict, Rubric, ScoreVerdict
 from backend.weights import read_headers
@@ -194,7 +194,7 @@ class LiveBench:
         served = self._serving.served
         device, dtype = (served.engine.info.device, served.engine.info.dtype) if served else ("cpu", "float32")
         numbers = sum(header.elements for header in read_headers(weight_files(Path(direct.path))).values())
-        needed = {device: numbers * WEIGHT_BYTES.get(dtype, 4) + SPARE_BYTES}
+        needed = {device: bytes_to_serve(numbers, dtype)}
         needed["cpu"] = needed.get("cpu", 0) + direct.bytes + pairwise.bytes
         for place, count in needed.items():
             free = self._available(place)

@@ -7,6 +7,15 @@ MEMINFO = Path("/proc/meminfo")
 OWN_GROUP = Path("/proc/self/cgroup")
 GROUPS = Path("/sys/fs/cgroup")
 
+WEIGHT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
+SPARE_BYTES = 512 * 2**20
+"""Memory that is to stay free beside a second model's weights, for what both compute."""
+
+
+def bytes_to_serve(weights: int, dtype: str) -> int:
+    """What a second model of so many numbers takes in this type: its weights, and room for what both compute."""
+    return weights * WEIGHT_BYTES.get(dtype, 4) + SPARE_BYTES
+
 
 def available_bytes(device: str) -> int | None:
     """Free memory of the device (cpu, cuda or mps); None where the system does not tell.

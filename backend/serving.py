@@ -4,7 +4,6 @@ import json
 import logging
 import threading
 import traceback
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -12,18 +11,16 @@ from enum import StrEnum
 
 from backend.engines.base import Engine
 from backend.errors import SHOWN, CancelledError, ConflictError, NotReadyError
-from backend.memory import available_bytes
+from backend.memory import available_bytes, bytes_to_serve
 from backend.models import ModelFiles
 from backend.prompts import PromptFormat
 from backend.trial import try_out
+from backend.turns import Turns, raise_if_set
 from backend.types import Maker, Sampling
 
 log = logging.getLogger(__name__)
 
 UNTRAINED = " It is a small base model that was not trained to judge: expect poor verdicts from it."
-WEIGHT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
-SPARE_BYTES = 512 * 2**20
-"""Memory that is to stay free beside a second model's weights, for what both compute."""
 
 
 class Phase(StrEnum):
@@ -142,10 +139,7 @@ class Serving:
         self._gap = False  # nothing serves until a successor does
         self._successor: Successor | None = None
         self._paused_id: int | None = None
-        self._queue: deque[object] = deque()
-        self._behind: deque[object] = deque()  # those who let everybody else go ahead
-        self._give_way = threading.Event()  # tells the one of them who has the judge that somebody waits
-        self._asking = False
+        self._turns = Turns(self._changed, self._is_ready)
 
     @property
     def state(self) -> ServingState:
@@ -191,7 +185,7 @@ class Serving:
 
         Raises NotReadyError if none could be loaded, CancelledError if cancel is set while waiting.
         """
-        with self._turn(cancel):
+        with self._turns.turn(cancel):
             assert self._served is not None, "a turn comes when a judge is loaded, and only who has it changes that"
             yield self._served
 
@@ -201,9 +195,9 @@ class Serving:
 
         Whoever works here then stops, and asks for another turn.
         """
-        with self._turn(cancel, behind=True):
+        with self._turns.turn_behind(cancel) as give_way:
             assert self._served is not None, "a turn comes when a judge is loaded, and only who has it changes that"
-            yield self._served, self._give_way
+            yield self._served, give_way
 
     def swap(self, successor: Successor) -> None:
         """Begin to put another judge into service; `state` tells how far that is and how it ended.
@@ -230,44 +224,16 @@ class Serving:
 
     def close(self) -> None:
         self.cancel_swap()
-        with self._turn(threading.Event(), first=True), self._changed:
+        with self._turns.turn_to_exchange(threading.Event()), self._changed:
             if self._served is not None:
                 self._served.engine.close()
                 self._served = None
             self._settle_without("Assay is closing.")
 
-    # Turns
-
-    @contextmanager
-    def _turn(self, cancel: threading.Event, *, first: bool = False, behind: bool = False) -> Iterator[None]:
-        """Alone with the judge, when those who came before have had their turn.
-
-        first: before all who wait, whether or not a judge is loaded; for who exchanges it. behind: after all others.
-        """
-        ticket = object()
-        queue = self._behind if behind else self._queue
-        with self._changed:
-            (queue.appendleft if first else queue.append)(ticket)
-            if not behind:
-                self._give_way.set()
-            try:
-                while self._asking or queue[0] is not ticket or (behind and self._queue) or not (first or self._served):
-                    if not first and self._served is None and self._state.phase is Phase.FAILED:
-                        raise NotReadyError(f"No judge is loaded. {self._state.message}")
-                    _raise_if_set(cancel)
-                    self._changed.wait(timeout=0.1)
-                self._asking = True
-                if behind:
-                    self._give_way = threading.Event()
-            finally:
-                queue.remove(ticket)
-                self._changed.notify_all()
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._asking = False
-                self._changed.notify_all()
+    def _is_ready(self) -> bool:
+        if self._served is None and self._state.phase is Phase.FAILED:
+            raise NotReadyError(f"No judge is loaded. {self._state.message}")
+        return self._served is not None
 
     # The first judge
 
@@ -327,7 +293,7 @@ class Serving:
     def _exchange(self, successor: Successor) -> None:
         with self._changed:
             while self._loading:
-                _raise_if_set(successor.cancel)
+                raise_if_set(successor.cancel)
                 self._tell(successor, f"{successor.name} is next, when the judge that is being loaded is there.", None)
                 self._changed.wait(timeout=0.1)
             old = self._served
@@ -360,7 +326,7 @@ class Serving:
         served = self._tried(successor)
         self._tell(successor, f"{successor.name} is loaded and takes over after the verdict in progress.", None)
         try:
-            with self._turn(successor.cancel, first=True):
+            with self._turns.turn_to_exchange(successor.cancel):
                 self._recorded(successor, served)
                 old = self._install(served, successor.load)
         except CancelledError:
@@ -372,7 +338,7 @@ class Serving:
     def _load_instead(self, successor: Successor, old: Served, missing: str) -> None:
         """The old judge stops first; it is loaded again if the new one can't be."""
         self._tell(successor, f"{missing} {old.files.name} stops after the verdict in progress.", None)
-        with self._turn(successor.cancel, first=True):
+        with self._turns.turn_to_exchange(successor.cancel):
             with self._changed:
                 self._served, self._paused_id = None, old.model_version_id
                 self._loading = self._gap = True
@@ -393,7 +359,7 @@ class Serving:
     def _missing_memory(self, successor: Successor, old: Served) -> str | None:
         """Why there is no room for two judges; None if there is."""
         info = old.engine.info
-        needed = successor.weights * WEIGHT_BYTES.get(info.dtype, 4) + SPARE_BYTES
+        needed = bytes_to_serve(successor.weights, info.dtype)
         free = self._available(info.device)
         if free is None:
             return "This system does not tell how much memory is free, so only one judge is loaded at a time."
@@ -408,14 +374,14 @@ class Serving:
         """Loaded, and it has answered a question of each format."""
 
         def report(message: str, fraction: float | None) -> None:
-            _raise_if_set(successor.cancel)
+            raise_if_set(successor.cancel)
             self._tell(successor, message, fraction)
 
         served = successor.load(report)
         try:
             report(f"Asking {successor.name} one question of each format.", None)
             try_out(served.engine, served.format, successor.cancel)
-            _raise_if_set(successor.cancel)
+            raise_if_set(successor.cancel)
         except BaseException:
             served.engine.close()
             raise
@@ -450,11 +416,6 @@ class Serving:
 def _is_gone(served: Served) -> bool:
     trouble = served.trouble()
     return trouble is not None and trouble.gone
-
-
-def _raise_if_set(cancel: threading.Event) -> None:
-    if cancel.is_set():
-        raise CancelledError("Cancelled before the judge began.")
 
 
 def _let_go(error: BaseException) -> None:

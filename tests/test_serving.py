@@ -187,23 +187,6 @@ def test_the_verdict_in_progress_is_finished_first_and_who_waits_meets_the_new_j
     assert ended(serving).phase is ChangePhase.DONE
 
 
-def test_turns_come_in_the_order_of_asking(serving: Serving) -> None:
-    order: list[int] = []
-
-    def ask(number: int) -> None:
-        with serving.use(NEVER):
-            order.append(number)
-
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(5)]
-    with serving.use(NEVER):
-        for number, thread in enumerate(threads):
-            thread.start()
-            wait_for(lambda waiting=number + 1: len(serving._queue) == waiting)
-    for thread in threads:
-        thread.join(20)
-    assert order == [0, 1, 2, 3, 4]
-
-
 def test_under_load_every_reading_is_whole_and_one_of_the_two_judges(serving: Serving, shelf: Shelf) -> None:
     """Loading must not change what the other model computes meanwhile, and no run mixes two judges."""
     expected = {"tiny": probabilities(serving)}
