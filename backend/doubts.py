@@ -23,7 +23,7 @@ def place(session: Session, project: rows.Project, item: rows.ProjectItem) -> No
     doubt = doubt_of(project, next(iter(verdict.values()), None), queries.first_labels(session, item.id))
     key = doubt_key(project.seed, item.position, doubt)
     if item.order_key != key:
-        item.order_key = key
+        queries.move(session, item.id, key)
 
 
 def doubt_of(project: rows.Project, verdict: rows.Verdict | None, labels: Sequence[rows.Label]) -> float | None:

@@ -15,6 +15,7 @@ from enum import StrEnum
 from sqlalchemy.orm import Session
 
 from backend.accounts import Role, may
+from backend.doubts import place_again
 from backend.engines.base import FeedbackDelta, ReadingDone
 from backend.errors import SHOWN, CancelledError, NotAllowedError
 from backend.passes import Pass, next_passes, passes_of, prompt_of, verdict_row
@@ -226,6 +227,7 @@ class _Worker:
             ]
             session.add(verdict)
             session.flush()
+            place_again(session, item_id, verdict.rubric_version_id)
             return verdict.id, all(state.from_store for state in passes)
 
     def _prompt(self, served: Served, one: Pass) -> Prompt:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import select, tuple_, update
 from sqlalchemy.orm import Session, selectinload
 
 from db.models import Label, Project, ProjectItem, Verdict, VerdictReading
@@ -15,7 +15,13 @@ def in_second_streams(session: Session, item_id: int, rubric_version_id: int) ->
     """Every place where this question is asked in a second stream, with its project."""
     query = select(ProjectItem, Project).join(Project, Project.id == ProjectItem.project_id)
     query = query.where(ProjectItem.item_id == item_id, ProjectItem.rubric_version_id == rubric_version_id)
-    return [(item, project) for item, project in session.execute(query.where(ProjectItem.stream == CHOSEN))]
+    query = query.where(ProjectItem.stream == CHOSEN).order_by(ProjectItem.id)
+    return [(item, project) for item, project in session.execute(query)]
+
+
+def move(session: Session, project_item_id: int, order_key: int) -> None:
+    """Nothing where the item was deleted meanwhile with its project, which who judges does not hold."""
+    session.execute(update(ProjectItem).where(ProjectItem.id == project_item_id).values(order_key=order_key))
 
 
 def newest_verdicts(session: Session, questions: Collection[tuple[int, int]]) -> dict[tuple[int, int], Verdict]:

@@ -12,21 +12,24 @@ from sqlalchemy import select
 
 from backend.agreement.powered import Verdicts, powered_mean
 from backend.agreement_rows import Selection
-from backend.batch_job import BatchJudging, BatchOrder
+from backend.batch_job import BatchJudging, BatchOrder, item_of
 from backend.comparing import Comparing
 from backend.errors import ConflictError, InvalidInputError
+from backend.judging import Judging, Question, RunPhase
 from backend.labelling import Labelling
 from backend.project_export import ProjectExport
 from backend.projects import ItemOrder, ProjectDraft, ProjectView
 from backend.results import Opinion
+from backend.rubrics import RubricLibrary
 from backend.streams import Foremost, Stream, doubt_key, entropy, shuffled_key, spread, stream_of, turn_of
-from backend.types import Mode, Sampling
+from backend.types import Mode, Rubric, Sampling
 from db.models import Label, ProjectItem, Verdict
 from db.session import Store
 from tests.batch_engine import FastEngine, fast_serving
 from tests.conftest import add_user
+from tests.factories import LEVELS
 from tests.labelled import Scripted
-from tests.project_bench import ProjectBench
+from tests.project_bench import RUBRIC, ProjectBench
 from ui.agreement_tables import counts_words, tables
 
 SHARE = 0.3
@@ -149,6 +152,38 @@ def test_disputed_items_come_before_the_others_for_the_third_person(bench: Proje
         disputed += [task.project_item_id] if number in (3, 5) else []
     cid = add_user(bench.store, "cid", "annotator")
     assert sorted(label_all(bench, view, cid)[:2]) == sorted(disputed)
+
+
+@pytest.mark.parametrize("mode", [Mode.DIRECT, Mode.PAIRWISE])
+def test_a_verdict_asked_for_on_the_judge_page_moves_its_item_wherever_it_waits(
+    bench: ProjectBench, mode: Mode
+) -> None:
+    """The very texts and rubric tie it to the item; the rubric may have been written in place."""
+    views = [streams(bench, 12, mode, name=name, audit_share=0.01) for name in ("Kettles", "Pots")]
+    last = [waiting(bench, view)[-1] for view in views]
+    other = RubricLibrary(bench.store).in_place(Rubric("Is it short?", LEVELS), bench.lead)
+    judging = Judging(bench.store, fast_serving(bench.store, bench.folder, FastEngine()))
+
+    def ask(item_id: int, rubric: Rubric, rubric_version_id: int) -> None:
+        with bench.store.read() as session:
+            item = item_of(session.get_one(ProjectItem, item_id))
+        run = judging.start(Question(item, rubric, rubric_version_id), Sampling(), bench.lead)
+        assert run.wait().phase is RunPhase.DONE
+
+    ask(last[0], Rubric("Is it short?", LEVELS), other)
+    assert [waiting(bench, view)[-1] for view in views] == last
+    ask(last[0], RUBRIC, other)
+    moved = [waiting(bench, view) for view in views]
+    assert moved[0][0] == last[0]
+    with bench.store.read() as session:
+        items = [session.get_one(ProjectItem, one).item_id for one in (last[0], moved[1][0])]
+    assert items[0] == items[1]
+
+
+def waiting(bench: ProjectBench, view: ProjectView) -> list[int]:
+    """The items of the second stream, as they come."""
+    chosen = [row for row in items_of(bench, view).values() if row.stream == "chosen"]
+    return [row.id for row in sorted(chosen, key=lambda row: row.order_key)]
 
 
 def test_the_policy_of_streams_is_kept_and_fixed_once_there_are_items(bench: ProjectBench) -> None:
