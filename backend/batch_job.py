@@ -13,13 +13,13 @@ from backend.doubts import place_again
 from backend.engines.base import ReadingDone
 from backend.errors import CancelledError, ConflictError, PromptTooLongError
 from backend.jobs import JobContext, JobKind, Jobs
-from backend.passes import Pass, next_passes, passes_of, prompt_of, verdict_row
+from backend.passes import Pass, next_passes, prompts_of, verdict_row
 from backend.projects import project_row
 from backend.prompts import Prompt
 from backend.readings import judge_row_id, keep_reading, reading_of
 from backend.rubrics import rubric_of
 from backend.serving import Report, Served, Serving
-from backend.types import Item, Reading, Rubric, Sampling, Status
+from backend.types import Item, Reading, Sampling, Status
 from db import judging_queries, project_queries
 from db import models as rows
 from db.session import Store
@@ -145,7 +145,7 @@ class _Question:
 
     row: rows.ProjectItem
     item: Item
-    rubric: Rubric
+    prompts: dict[Pass, Prompt]
     kept: dict[Pass, tuple[int, Reading]] = field(default_factory=dict)
     new: set[Pass] = field(default_factory=set)
 
@@ -202,7 +202,7 @@ class _Chunk:
         places: dict[str, list[tuple[_Question, Pass]]] = {}
         prompts: dict[str, Prompt] = {}
         for question, one in wanted:
-            prompt = prompt_of(one, self._served.format, question.item, question.rubric)
+            prompt = question.prompts[one]
             prompts[prompt.digest] = prompt
             places.setdefault(prompt.digest, []).append((question, one))
         with self._store.read() as session:
@@ -233,14 +233,14 @@ class _Chunk:
                 _note(session, row.id, None if verdict.status == Status.READ else UNPARSED)
                 return None
         item = item_of(row)
-        rubric: Rubric = rubric_of(row.rubric_version)
+        asked = prompts_of(item, rubric_of(row.rubric_version), self._served.format)
         try:
-            for one in passes_of(item):
-                self._served.engine.check(prompt_of(one, self._served.format, item, rubric), self._sampling)
+            for prompt in asked.values():
+                self._served.engine.check(prompt, self._sampling)
         except PromptTooLongError as error:
             _note(session, row.id, str(error))
             return None
-        return _Question(row, item, rubric)
+        return _Question(row, item, asked)
 
     def _conclude(self, questions: Sequence[_Question], judge_id: int) -> None:
         """Write the verdict of every item whose readings are all there."""

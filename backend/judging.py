@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -18,7 +18,7 @@ from backend.accounts import Role, may
 from backend.doubts import place_again
 from backend.engines.base import FeedbackDelta, ReadingDone
 from backend.errors import SHOWN, CancelledError, NotAllowedError
-from backend.passes import Pass, next_passes, passes_of, prompt_of, verdict_row
+from backend.passes import Pass, next_passes, prompts_of, verdict_row
 from backend.prompts import Prompt
 from backend.readings import added, certain, judge_row_id, keep_reading, reading_of
 from backend.rubrics import version_for
@@ -200,8 +200,9 @@ class _Worker:
     def _judge(self, served: Served) -> tuple[int, bool]:
         """The verdict's id, and whether it was there before."""
         item = self.question.item
-        for one in passes_of(item):
-            served.engine.check(self._prompt(served, one), self.sampling)
+        prompts = prompts_of(item, self.question.rubric, served.format)
+        for prompt in prompts.values():
+            served.engine.check(prompt, self.sampling)
         with self.store.write() as session:
             judge_id = judge_row_id(session, served.maker(self.sampling), served.model_version_id)
             item_id = _item_id(session, item)
@@ -213,7 +214,7 @@ class _Worker:
             return known, True
         reading_ids: list[int] = []
         while asked := next_passes(item, self._readings()):
-            reading_ids += self._read(served, judge_id, asked)
+            reading_ids += self._read(served, judge_id, {one: prompts[one] for one in asked})
         passes = self.run.state.passes
         with self.store.write() as session:
             verdict = verdict_row(item, self._readings())
@@ -230,9 +231,6 @@ class _Worker:
             place_again(session, item_id, verdict.rubric_version_id)
             return verdict.id, all(state.from_store for state in passes)
 
-    def _prompt(self, served: Served, one: Pass) -> Prompt:
-        return prompt_of(one, served.format, self.question.item, self.question.rubric)
-
     def _readings(self) -> dict[Pass, Reading]:
         return {state.asked: state.reading for state in self.run.state.passes if state.reading is not None}
 
@@ -243,9 +241,9 @@ class _Worker:
             version = version_for(session, self.question.rubric, self.user_id)
         return version.id
 
-    def _read(self, served: Served, judge_id: int, asked: Sequence[Pass]) -> list[int]:
+    def _read(self, served: Served, judge_id: int, asked: Mapping[Pass, Prompt]) -> list[int]:
         """Each pass's reading id, in order: from the store where it has them, else from the engine."""
-        prompts = [self._prompt(served, one) for one in asked]
+        prompts = list(asked.values())
         digests = [prompt.digest for prompt in prompts]
         with self.store.read() as session:
             stored = {} if self.anew else queries.latest_readings(session, judge_id, digests)

@@ -19,7 +19,7 @@ from backend.loading import require_files
 from backend.memory import available_bytes, bytes_to_serve
 from backend.model_views import ModelView
 from backend.models import weight_files
-from backend.passes import passes_of, prompt_of
+from backend.passes import prompts_of
 from backend.ranking import pair_verdict, score_verdict
 from backend.registry import Registry
 from backend.serving import Serving
@@ -207,18 +207,16 @@ class LiveBench:
 
 
 def _opinion(live: LiveAlpha, item: Item, rubric: Rubric) -> ScoreVerdict | PairVerdict:
-    asked = passes_of(item)
-    prompts = [prompt_of(one, live.format, item, rubric) for one in asked]
+    prompts = list(prompts_of(item, rubric, live.format).values())
     for prompt in prompts:
         live.engine.check(prompt, VERDICT_ONLY)
     read = {
-        asked[event.index]: event.reading.probabilities
+        event.index: event.reading.probabilities
         for event in live.engine.read(prompts, VERDICT_ONLY, threading.Event())
         if isinstance(event, ReadingDone)
     }
-    probabilities = [read.get(one) for one in asked]
-    given = [one for one in probabilities if one is not None]
-    if len(given) < len(asked):
+    given = [one for index in range(len(prompts)) if (one := read.get(index)) is not None]
+    if len(given) < len(prompts):
         raise EngineError("The mixed model gave no verdict that can be read. Try an alpha nearer to 0 or 1.")
     if item.mode is Mode.DIRECT:
         return score_verdict(given[0])

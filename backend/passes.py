@@ -59,10 +59,14 @@ def next_passes(item: Item, readings: Mapping[Pass, Reading]) -> tuple[Pass, ...
     return tuple(Pass(a, b) for i, j in next_pairs(count, own, _comparisons(shares)) for a, b in ((i, j), (j, i)))
 
 
-def prompt_of(asked: Pass, format: PromptFormat, item: Item, rubric: Rubric) -> Prompt:
-    if asked.second is None:
-        return format.direct(item, rubric, asked.first)
-    return format.pairwise(item, rubric, asked.first, asked.second)
+def prompts_of(item: Item, rubric: Rubric, format: PromptFormat) -> dict[Pass, Prompt]:
+    """Every pass that may be asked, with its prompt. Build them once, to be checked and then read."""
+    return {
+        one: format.direct(item, rubric, one.first)
+        if one.second is None
+        else format.pairwise(item, rubric, one.first, one.second)
+        for one in passes_of(item)
+    }
 
 
 def verdict_row(item: Item, readings: Mapping[Pass, Reading]) -> rows.Verdict:

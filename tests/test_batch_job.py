@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,17 @@ import pytest
 from sqlalchemy import func, select
 
 from backend.batch_job import BatchJudging, BatchOrder, BatchResult
+from backend.engines.transformers import TransformersEngine
 from backend.errors import CancelledError, ConflictError, NotAllowedError
 from backend.jobs import JobKind, Jobs, JobState
 from backend.projects import ProjectView
+from backend.serving import Serving
 from backend.types import Mode, Sampling
 from db import project_queries as queries
 from db.models import Reading, Verdict
 from db.session import Store
-from tests.batch_engine import FastEngine, fast_serving
+from tests.batch_engine import FastEngine, fast_served, fast_serving
+from tests.counting_format import CountingFormat
 from tests.project_bench import ProjectBench, rows_of
 
 
@@ -34,7 +38,7 @@ def quiet(_message: str, _fraction: float | None) -> None:
 
 
 def run(bench: ProjectBench, judging: BatchJudging, view: ProjectView, **changes: Any) -> BatchResult:
-    order = BatchOrder(view.id, Sampling(), **changes)
+    order = BatchOrder(view.id, **{"sampling": Sampling(), **changes})
     return judging.run(order, bench.lead, quiet, threading.Event())
 
 
@@ -56,6 +60,18 @@ def test_every_item_gets_one_verdict_and_a_second_batch_asks_nothing(
         assert len(engine.asked) == count(any_store, Reading) == 11 * passes
         assert count(any_store, Verdict) == 11
     assert bench.projects.progress(view.id).judged == 11
+
+
+@pytest.mark.parametrize(("mode", "prompts"), [(Mode.DIRECT, 3), (Mode.PAIRWISE, 6), (Mode.RANKING, 27)])
+def test_a_batch_builds_each_prompt_once(bench: ProjectBench, tiny_model: Path, mode: Mode, prompts: int) -> None:
+    format, engine = CountingFormat(), TransformersEngine(tiny_model, device="cpu", dtype="float32")
+    served = replace(fast_served(bench.store, bench.folder, FastEngine()), engine=engine, format=format)
+    serving = Serving(lambda report: served)
+    result = run(bench, BatchJudging(bench.store, serving), bench.filled(3, mode), sampling=Sampling(feedback=False))
+    serving.close()
+    assert (result.judged, result.failed) == (3, 0)
+    assert len(format.built) == prompts
+    assert set(format.built.values()) == {1}
 
 
 def test_what_failed_is_named_and_tried_again_alone(bench: ProjectBench) -> None:

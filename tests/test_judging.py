@@ -15,7 +15,7 @@ from backend.errors import EngineError
 from backend.judging import Judging, Question, Run, RunPhase, RunState
 from backend.models import ModelFiles
 from backend.passes import Pass, passes_of
-from backend.prompts import AssayFormat, Prompt
+from backend.prompts import AssayFormat, Prompt, PromptFormat
 from backend.ranking import pair_verdict
 from backend.registry import Registry
 from backend.rubric_drafts import RubricDraft
@@ -24,12 +24,15 @@ from backend.serving import Phase, Served, Serving
 from backend.types import Finish, Item, Reading, Rubric, Sampling, Status
 from db import models as rows
 from db.session import Store
+from tests.counting_format import CountingFormat
 
 RUBRIC = Rubric("Is it kind?", ("cruel", "cold", "polite", "warm", "loving"))
 ONE = Item("Say hello.", ("Hello, my friend!",))
 TWO = Item("Say hello.", ("Hello, my friend!", "Go away."), "Good day to you.")
 THREE = Item("Say hello.", ("Hello, my friend!", "Go away.", "Hm."))
+NINE = Item("Say hello.", tuple(f"Hello, number {n}!" for n in range(9)))
 SHORT = Sampling(max_new_tokens=12)
+FORMAT = AssayFormat()
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +76,13 @@ class Scripted:
         pass
 
 
-def serving_of(store: Store, engine: object, digest: str = "d" * 64) -> Serving:
+def serving_of(store: Store, engine: object, digest: str = "d" * 64, format: PromptFormat = FORMAT) -> Serving:
     files = ModelFiles(
         name="tiny", kind="external", path=Path("tiny"), digest=digest, architecture="LlamaForCausalLM",
         bytes=1, prompt_format="assay", recipe=None,
     )  # fmt: skip
     version_id = Registry(store, Path()).record(files)
-    serving = Serving(lambda report: Served(engine, files, AssayFormat(), version_id))  # type: ignore[arg-type]
+    serving = Serving(lambda report: Served(engine, files, format, version_id))  # type: ignore[arg-type]
     serving.start()
     return serving
 
@@ -143,6 +146,21 @@ def test_three_responses_are_scored_and_ranked_from_all_pairs_in_both_orders(
     assert verdict.ranking["pairs"] == 3
 
 
+@pytest.mark.parametrize(("item", "prompts"), [(ONE, 1), (TWO, 2), (THREE, 9), (NINE, 81)])
+def test_a_verdict_builds_each_prompt_once(
+    store: Store,
+    owner_id: int,
+    engine: TransformersEngine,
+    question: Callable[[Item], Question],
+    item: Item,
+    prompts: int,
+) -> None:
+    format = CountingFormat()
+    verdict_of(store, Judging(store, serving_of(store, engine, format=format)).start(question(item), SHORT, owner_id))
+    assert len(format.built) == prompts
+    assert set(format.built.values()) == {1}
+
+
 def test_a_judge_that_likes_the_first_place_is_called_order_sensitive(
     store: Store, owner_id: int, question: Callable[[Item], Question]
 ) -> None:
@@ -155,14 +173,13 @@ def test_a_judge_that_likes_the_first_place_is_called_order_sensitive(
 def test_many_responses_are_ranked_from_some_of_their_pairs(
     store: Store, owner_id: int, engine: TransformersEngine, question: Callable[[Item], Question]
 ) -> None:
-    item = Item("Say hello.", tuple(f"Hello, number {n}!" for n in range(9)))
-    assert len(passes_of(item)) == 9 + 72
+    assert len(passes_of(NINE)) == 9 + 72
     judging = Judging(store, serving_of(store, engine))
-    verdict = verdict_of(store, judging.start(question(item), SHORT, owner_id))
+    verdict = verdict_of(store, judging.start(question(NINE), SHORT, owner_id))
     assert {response["position"] for response in verdict.ranking["ranked"]} == set(range(9))
     assert len(verdict.readings) == 9 + 2 * verdict.ranking["pairs"]
     assert 9 <= verdict.ranking["pairs"] < 36
-    again = judging.start(question(item), SHORT, owner_id, anew=True)
+    again = judging.start(question(NINE), SHORT, owner_id, anew=True)
     assert verdict_of(store, again).ranking == verdict.ranking
 
 

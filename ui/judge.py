@@ -9,7 +9,7 @@ from gradio.components import Component
 
 from backend.errors import InvalidInputError, NotReadyError
 from backend.judging import Question, Run, RunPhase
-from backend.passes import passes_of, prompt_of
+from backend.passes import prompts_of
 from backend.rubrics import RubricView
 from backend.serving import Phase
 from backend.types import SCORES, Item, Rubric, Sampling
@@ -313,10 +313,10 @@ class _JudgePage:
                 "The exact prompt depends on the judge, which is not loaded yet. Try again in a moment."
             )
         rubric = self._chosen(form).rubric if form.rubric is None else form.rubric
-        texts = []
-        for asked in passes_of(form.item):
-            prompt = prompt_of(asked, served.format, form.item, rubric)
-            texts.append(f"――― {asked.label} ―――\n{served.engine.render(prompt)}")
+        texts = [
+            f"――― {asked.label} ―――\n{served.engine.render(prompt)}"
+            for asked, prompt in prompts_of(form.item, rubric, served.format).items()
+        ]
         return {self.prompt: gr.update(value="\n\n".join(texts), visible=True)}
 
     # Handlers: the judge's state
