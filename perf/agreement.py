@@ -8,7 +8,6 @@ same labels anew and computes one figure, quadratic kappa by scikit-learn; only 
 time of all is worked out.
 """
 
-import argparse
 import statistics
 import tempfile
 import time
@@ -27,6 +26,7 @@ from backend.comparing import Comparing
 from backend.types import SCORES, Mode, digest_of
 from db import models
 from db.session import Store
+from perf.options import add_folder, add_runs, add_verdicts, parser_of
 from ui.agreement_export import figures
 from ui.agreement_tables import tables
 
@@ -45,11 +45,11 @@ LOOPED = 20
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--verdicts", type=int, default=1_000_000)
+    parser = parser_of(__doc__)
+    add_verdicts(parser)
     parser.add_argument("--labels", type=int, default=200_000)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--folder", type=Path, default=None, help="Where the database may lie for the while.")
+    add_runs(parser, 3)
+    add_folder(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         store = Store(f"sqlite:///{Path(folder) / 'agreement.db'}")

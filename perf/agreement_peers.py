@@ -8,10 +8,8 @@ two kinds: bootstrap intervals are drawn anew (SciPy's BCa), so they are near, a
 with 1 if a figure differs.
 """
 
-import argparse
 import sys
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import numpy
@@ -34,6 +32,7 @@ from backend.types import Mode
 from backend.users import owner
 from db.session import Store
 from perf.agreement_sets import SETS
+from perf.options import add_home, parser_of
 
 EXACT, NEAR = 1e-6, 0.05
 """How far figures may differ, and the ends of bootstrap intervals."""
@@ -68,8 +67,8 @@ class Table:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--home", type=Path, required=True)
+    parser = parser_of(__doc__)
+    add_home(parser, required=True)
     options = parser.parse_args()
     url = f"sqlite:///{options.home / 'assay.db'}"
     store = Store(url)

@@ -6,7 +6,6 @@ Makes what is missing and judges what is not judged yet, verdict only, so it can
 are drawn with a seed: the same number is the same rows.
 """
 
-import argparse
 import gzip
 import json
 import random
@@ -23,6 +22,7 @@ from backend.errors import NotFoundError
 from backend.projects import ItemOrder, ProjectDraft, ProjectView
 from backend.types import Mode, Sampling
 from launch import open_store, wire
+from perf.options import DEV_SETS, add_data, add_home, parser_of
 from ui.services import Services
 
 SETS = {
@@ -35,9 +35,9 @@ SEED = 7
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the dev sets")
-    parser.add_argument("--home", type=Path, required=True)
+    parser = parser_of(__doc__)
+    add_data(parser, DEV_SETS)
+    add_home(parser, required=True)
     parser.add_argument("--rows", type=int, default=100)
     options = parser.parse_args()
     settings = read_settings(home=options.home)

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from perf.options import add_dtype, add_home, parser_of
 from perf.rows import own_direct_items
 
 ALPHAS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -186,11 +187,11 @@ def _quiet(message: str, fraction: float | None) -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--home", type=Path, default=Path("~/.assay").expanduser())
+    parser = parser_of(__doc__)
+    add_home(parser)
     parser.add_argument("--direct", type=Path, help="folder of the direct-assessment expert")
     parser.add_argument("--pairwise", type=Path, help="folder of the pairwise expert")
-    parser.add_argument("--dtype", default="auto")
+    add_dtype(parser, "auto")
     parser.add_argument("--merges", type=int, default=3, help="how many merges on disk are timed")
     parser.add_argument("--rows", type=int, default=8, help="of the sweep's direct set; half as many pairs")
     return parser.parse_args()

@@ -37,6 +37,7 @@ from backend.types import Mode
 from backend.users import owner
 from db.models import Label, Lease
 from db.session import Store
+from perf.options import add_folder, parser_of
 
 PASSWORD = "correct horse"
 TEXT = "Mix one part of white vinegar with two parts of water, and let it soak overnight. " * 6
@@ -197,12 +198,12 @@ def _check(store: Store, options: argparse.Namespace) -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--people", type=int, default=50)
     parser.add_argument("--items", type=int, default=40, help="labels of each")
     parser.add_argument("--each", type=int, default=1, help="people per item")
     parser.add_argument("--pause", type=float, default=5.0, help="mean seconds before each label")
-    parser.add_argument("--folder", type=Path, help="where the home is made and removed; the system's default else")
+    add_folder(parser)
     return parser.parse_args()
 
 

@@ -32,6 +32,7 @@ from backend.registry import Registry
 from backend.serving import Served
 from backend.types import Mode
 from db.session import Store
+from perf.options import add_data, add_dtype, add_model, parser_of
 
 
 @dataclass
@@ -140,15 +141,15 @@ def _figures(count: int, folder: Path) -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True, help="a model's folder")
-    parser.add_argument("--data", type=Path, required=True, help="the data folder, with benchmarks/ and dev/")
+    parser = parser_of(__doc__)
+    add_model(parser)
+    add_data(parser)
     parser.add_argument("--set", default="benchmarks/direct_vicuna_bench")
     parser.add_argument("--rows", type=int, default=96)
     parser.add_argument("--part", type=int, default=32, help="rows that are read before the other has its turn")
     parser.add_argument("--many", type=int, default=10_000, help="rows that figures are computed of")
     parser.add_argument("--engine", choices=("openvino", "transformers"), default="openvino")
-    parser.add_argument("--dtype", default="float32")
+    add_dtype(parser, "float32")
     return parser.parse_args()
 
 

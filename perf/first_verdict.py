@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from perf.options import add_home, add_runs, parser_of
+
 
 def main() -> None:
     from playwright.sync_api import sync_playwright
@@ -95,9 +97,9 @@ def _free_port() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--home", type=Path, default=Path("~/.assay").expanduser())
-    parser.add_argument("--runs", type=int, default=5)
+    parser = parser_of(__doc__)
+    add_home(parser)
+    add_runs(parser, 5)
     return parser.parse_args()
 
 

@@ -23,6 +23,7 @@ from backend.history import Agreement, Filter, History
 from backend.types import SCORES, Mode, digest_of
 from db import models
 from db.session import Store
+from perf.options import add_folder, add_runs, add_verdicts, parser_of
 from perf.timing import seconds_of
 
 CHUNK = 10_000
@@ -174,10 +175,10 @@ def _share(number: int) -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--verdicts", type=int, default=1_000_000)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--folder", type=Path, help="where the database is made and removed; the system's default else")
+    parser = parser_of(__doc__)
+    add_verdicts(parser)
+    add_runs(parser, 5)
+    add_folder(parser)
     return parser.parse_args()
 
 

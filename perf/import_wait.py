@@ -5,7 +5,6 @@
 Both work in one process, as in the server, on a new SQLite file. Times are what the other writer waited for one save.
 """
 
-import argparse
 import json
 import statistics
 import tempfile
@@ -22,15 +21,16 @@ from backend.types import Mode, Rubric
 from backend.users import owner
 from db import models
 from db.session import Store
+from perf.options import add_folder, parser_of
 
 PAUSE_SECONDS = 0.02
 """Between two saves of the other writer."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--folder", type=Path, help="where the database is made and removed; the system's default else")
+    add_folder(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         store = Store(f"sqlite:///{Path(folder) / 'assay.db'}", busy_timeout=60)

@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from perf.options import parser_of
+
 HIDDEN, INNER, KEY_VALUE, VOCABULARY = 4096, 14336, 1024, 32000
 SHARD_BYTES = 5_000_000_000
 CHUNK = 16 * 2**20
@@ -237,7 +239,7 @@ def _check_space(folder: Path, total: int) -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="Where the models are made.")
     parser.add_argument("--layers", type=int, default=32, help="Of the models; 32 are the 7B's, 1 makes 960 MB.")
     parser.add_argument("--rounds", type=int, default=1, help="How often both are timed.")

@@ -34,6 +34,7 @@ from backend.remote import vllm_judge
 from backend.types import Reading, Sampling
 from backend.vllm_server import find_vllm
 from db.session import Store
+from perf.options import add_data, add_dtype, add_model, parser_of
 
 DIRECT, PAIRWISE, SHARED = "dev/direct_human_mix", "dev/pairwise_pandalm", "benchmarks/direct_vicuna_bench"
 CHILD = Path(__file__).with_name("vllm_child.py")
@@ -83,7 +84,7 @@ class Load:
 
 
 def main() -> None:
-    options = _options()
+    options = options_of(__doc__)
     loads = _loads(options.data, options.items)
     with tempfile.TemporaryDirectory() as folder:
         model = mistral_like(options.model, Path(folder) / "model")
@@ -189,19 +190,16 @@ def _loads(data: Path, items: int) -> list[Load]:
     ]
 
 
-def options_of(description: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True, help="a judge's folder")
+def options_of(description: str | None) -> argparse.Namespace:
+    """Also of perf.roofline, which runs the same loads in the same two places."""
+    parser = parser_of(description)
+    add_model(parser)
     parser.add_argument("--vllm-python", type=Path, required=True, help="the Python of an environment with vLLM")
-    parser.add_argument("--data", type=Path, required=True, help="the folder of labelled sets (docs/data.md)")
+    add_data(parser)
     parser.add_argument("--items", type=int, default=200, help="of each load")
-    parser.add_argument("--dtype", default="float32")
+    add_dtype(parser, "float32")
     parser.add_argument("--context", type=int, default=8192, help="tokens")
-    return parser
-
-
-def _options() -> argparse.Namespace:
-    return options_of(__doc__).parse_args()
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ winners agree with people's. The rows are taken evenly over the file, so the sam
 import argparse
 import tempfile
 import time
-from pathlib import Path
+
+from perf.options import DEV_SETS, add_data, add_home, parser_of
 
 
 def main() -> None:
@@ -77,9 +78,9 @@ def _spread(rows: tuple, count: int) -> tuple:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the dev sets")
-    parser.add_argument("--home", type=Path, default=Path("~/.assay"))
+    parser = parser_of(__doc__)
+    add_data(parser, DEV_SETS)
+    add_home(parser)
     parser.add_argument("--model", default="starter-base")
     parser.add_argument("--rows", type=int, default=20)
     parser.add_argument("--feedback", action=argparse.BooleanOptionalAction, default=True)

@@ -26,6 +26,7 @@ from backend.prompts import AssayFormat
 from backend.ranking import Comparison, score_verdict, strengths_of
 from backend.tournament import next_pairs
 from backend.types import Item, Sampling
+from perf.options import parser_of
 
 SIZES = (8, 16, 32)
 Table = np.ndarray[Any, np.dtype[np.float64]]
@@ -118,7 +119,7 @@ def _judged(model: Path, place: Path, instructions: int) -> Iterator[tuple[list[
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--draws", type=int, default=40, help="drawn tournaments of each size")
     parser.add_argument("--spread", type=float, default=1.5, help="standard deviation of the strengths, log-odds")
     parser.add_argument("--bias", type=float, default=0.8, help="for what is shown first, log-odds")

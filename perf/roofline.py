@@ -22,7 +22,7 @@ SAMPLINGS = {"with feedback": Sampling(max_new_tokens=256), "verdict only": Samp
 
 
 def main() -> None:
-    options = options_of(__doc__).parse_args()
+    options = options_of(__doc__)
     prompts = _prompts(options.data, options.items)
     encode = PromptTokenizer(options.model).encode
     ours, loads = [], []

@@ -25,6 +25,7 @@ from backend.types import Mode
 from db import models
 from db.session import Store
 from perf.history import CHUNK, fill
+from perf.options import add_folder, add_runs, add_verdicts, parser_of
 from perf.timing import seconds_of
 
 LEAD, ANN, BOB = 1, 2, 3
@@ -110,11 +111,11 @@ def _project(store: Store, items: int) -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--verdicts", type=int, default=1_000_000)
+    parser = parser_of(__doc__)
+    add_verdicts(parser)
     parser.add_argument("--items", type=int, default=100_000)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--folder", type=Path, help="where the database is made and removed; the system's default else")
+    add_runs(parser, 3)
+    add_folder(parser)
     return parser.parse_args()
 
 
