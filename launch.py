@@ -13,6 +13,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from ui.own_python import require_packages
+
+require_packages(Path(__file__).resolve().parent)
+
 import typer
 from typer.core import TyperGroup
 
@@ -102,7 +106,7 @@ def serve(settings: Settings) -> None:
     services = wire(settings, store)
     if settings.auth and not services.sign_ins.anybody():
         raise SettingsError(
-            "Nobody could sign in: there are no accounts yet. Make the first one, `python launch.py user add NAME "
+            "Nobody could sign in: there are no accounts yet. Make the first one, `python3 launch.py user add NAME "
             "--role admin`, and start again."
         )
 
