@@ -2,7 +2,8 @@
 
     python -m perf.engine --model ~/.assay/models/smollm2-135m-instruct --data FOLDER/benchmarks [--engine openvino]
 
-The transformers engine runs in plain generate's dtype; openvino in float32 or int8, and generate beside it in float32.
+The transformers engine runs in plain generate's dtype; openvino in float32, bfloat16 or int8, and generate beside it in
+float32, or in bfloat16 with --plain-dtype bfloat16.
 openvino forgets the prompts that it has read before each measurement, so that a prompt that is asked again does not
 look fast; within a batch it may share what prompts have in common.
 Plain generate is what a script of a few lines does: greedy, left-padded batches in the order given.
@@ -55,7 +56,8 @@ def main() -> None:
     ids = [engine._tokenizer.encode(prompt) for prompt in prompts]
     print(f"{info.version}; {info.device}, {info.dtype}, {torch.get_num_threads()} threads")
     print(f"{len(ids)} prompts of {min(map(len, ids))}-{max(map(len, ids))} tokens, {options.tokens} new tokens")
-    dtype = torch.float32 if info.name == "openvino" else getattr(torch, info.dtype)
+    own_dtype = "float32" if info.name == "openvino" else info.dtype
+    dtype = getattr(torch, options.plain_dtype or own_dtype)
     plain = AutoModelForCausalLM.from_pretrained(options.model, dtype=dtype).to(info.device).eval()
 
     writing, silent = Sampling(max_new_tokens=options.tokens), Sampling(feedback=False)
@@ -153,6 +155,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--engine", choices=["transformers", "openvino"], default="transformers")
     parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--plain-dtype", choices=["float32", "bfloat16"], help="of plain generate")
     parser.add_argument("--prompts", type=int, default=32)
     parser.add_argument("--singles", type=int, default=8, help="how many of them are also timed one by one")
     parser.add_argument("--tokens", type=int, default=128)

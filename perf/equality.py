@@ -1,6 +1,6 @@
 """Whether another engine gives the verdicts of the transformers engine in float32, on labelled items.
 
-    python -m perf.equality --model FOLDER --data FOLDER/dev --items 200 [--dtype int8] [--verdict-only]
+    python -m perf.equality --model FOLDER --data FOLDER/dev --items 200 [--dtype int8|bfloat16] [--verdict-only]
 
 Half of the items are scored, half are pairs in both orders (the winner by the mean of both). Equal: the same score
 or the same winner. For items that differ, how near the reference itself was to a tie is printed too.

@@ -202,7 +202,7 @@ def test_auto_takes_transformers_on_processors_where_openvino_was_not_measured(m
     assert choose_engine(Settings(device="cpu")).engine == "transformers"
 
 
-@pytest.mark.parametrize("wrong", [{"device": "cuda"}, {"dtype": "bfloat16"}])
+@pytest.mark.parametrize("wrong", [{"device": "cuda"}, {"dtype": "float16"}])
 def test_openvino_refuses_a_device_or_dtype_that_it_does_not_have(wrong: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match="--engine openvino"):
         read_settings(engine="openvino", **wrong)

@@ -16,6 +16,8 @@ from backend.engines.quiet_openvino import openvino, paged_attention_transformat
 from backend.errors import CancelledError, EngineError, ModelUnsupportedError
 
 LOOK_FOR_CANCEL_MS = 20
+PRECISIONS = {"float32": ("f32", numpy.float32), "bfloat16": ("bf16", numpy.uint16), "int8": ("f32", numpy.float32)}
+"""Of each dtype, in what OpenVINO computes and keeps keys and values, and the numpy type as wide as that."""
 
 Logits = NDArray[numpy.float32]
 
@@ -33,15 +35,17 @@ class Stretch:
 class PagedDecoder:
     """The compiled graph and its key-value cache of `blocks` blocks.
 
-    Everything is computed in float32, whatever the processor offers beside it, so that a verdict does not depend on
-    it. Raises what build_decoder raises, and ModelUnsupportedError if OpenVINO can't compile the graph here.
+    Everything is computed in the dtype that is named (int8 in float32), whatever the processor offers beside it, so
+    that a verdict does not depend on it. Raises what build_decoder raises, and ModelUnsupportedError if OpenVINO
+    can't compile the graph here.
     """
 
-    def __init__(self, folder: Path, config: DecoderConfig, *, int8: bool) -> None:
-        graph = build_decoder(folder, config, int8=int8)
+    def __init__(self, folder: Path, config: DecoderConfig, dtype: str) -> None:
+        graph = build_decoder(folder, config, int8=dtype == "int8")
+        precision, self._width = PRECISIONS[dtype]
         options = {
-            "INFERENCE_PRECISION_HINT": "f32",
-            "KV_CACHE_PRECISION": "f32",
+            "INFERENCE_PRECISION_HINT": precision,
+            "KV_CACHE_PRECISION": precision,
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
         }
         try:
@@ -61,14 +65,15 @@ class PagedDecoder:
 
     @property
     def block_bytes(self) -> int:
-        return sum(4 * int(numpy.prod(_block_shape(port))) for port in self._caches)
+        width = numpy.dtype(self._width).itemsize
+        return sum(width * int(numpy.prod(_block_shape(port))) for port in self._caches)
 
     def allocate(self, blocks: int) -> None:
         """An empty cache. It begins as zeros, because attention multiplies what is masked by 0, and NaN stays NaN;
         memory is taken only where something is written."""
-        self._memory = [numpy.zeros((blocks, *_block_shape(port)), dtype=numpy.float32) for port in self._caches]
+        self._memory = [numpy.zeros((blocks, *_block_shape(port)), dtype=self._width) for port in self._caches]
         for port, zeros in zip(self._caches, self._memory, strict=True):
-            self._request.set_tensor(port, openvino.Tensor(zeros, shared_memory=True))
+            self._request.set_tensor(port, openvino.Tensor(zeros, list(zeros.shape), port.element_type))
 
     def forward(self, stretches: Sequence[Stretch], cancel: threading.Event) -> Logits:
         """Logits (wanted, vocabulary) after each stretch's last tokens; all keys and values are in their blocks then.
@@ -91,6 +96,11 @@ class PagedDecoder:
             raise CancelledError("Cancelled. What had been finished by then is kept.")
         logits: Logits = self._request.get_output_tensor(0).data[0].copy()
         return logits
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this processor has instructions for bfloat16 (AVX512-BF16, AMX); without them it is no faster."""
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _inputs(stretches: Sequence[Stretch]) -> dict[str, NDArray[Any]]:

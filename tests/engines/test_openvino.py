@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from backend.engines.base import FeedbackDelta, ReadingDone
 from backend.engines.openvino import OpenVinoEngine
+from backend.engines.paged_decoder import multiplies_bfloat16
 from backend.engines.row import RESULT_ROOM
 from backend.engines.transformers import TransformersEngine
 from backend.errors import CancelledError, ModelFilesError, ModelUnsupportedError, PromptTooLongError, SettingsError
@@ -432,7 +433,28 @@ def test_weights_that_are_not_numbers_are_an_error_and_no_verdict(tiny_model: Pa
 
 
 def test_a_dtype_that_it_does_not_have_is_named(tiny_model: Path) -> None:
-    with pytest.raises(SettingsError, match="'bfloat16'"):
+    with pytest.raises(SettingsError, match="'float16'"):
+        OpenVinoEngine(tiny_model, dtype="float16")
+
+
+def test_bfloat16_is_close_where_the_processor_has_it_and_refused_where_not(
+    tiny_model: Path, reference: TransformersEngine
+) -> None:
+    if not multiplies_bfloat16():
+        with pytest.raises(SettingsError, match="--dtype float32 or int8"):
+            OpenVinoEngine(tiny_model, dtype="bfloat16")
+        return
+    engine = OpenVinoEngine(tiny_model, dtype="bfloat16")
+    assert engine.info.dtype == "bfloat16"
+    prompts = many_prompts(4)
+    for ours, theirs in zip(readings(engine, prompts, SILENT), readings(reference, prompts, SILENT), strict=True):
+        assert ours.probabilities == pytest.approx(theirs.probabilities, abs=0.02)
+    assert all(0 < one.new_tokens for one in readings(engine, prompts, SHORT))
+
+
+def test_a_processor_without_bfloat16_is_told_what_to_use(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.engines.openvino.multiplies_bfloat16", lambda: False)
+    with pytest.raises(SettingsError, match="AVX512-BF16 or AMX.*--dtype float32 or int8"):
         OpenVinoEngine(tiny_model, dtype="bfloat16")
 
 
