@@ -449,12 +449,12 @@ def test_bfloat16_is_close_where_the_processor_has_it_and_refused_where_not(
     prompts = many_prompts(4)
     for ours, theirs in zip(readings(engine, prompts, SILENT), readings(reference, prompts, SILENT), strict=True):
         assert ours.probabilities == pytest.approx(theirs.probabilities, abs=0.02)
-    assert all(0 < one.new_tokens for one in readings(engine, prompts, SHORT))
+    assert all(one.new_tokens > 0 for one in readings(engine, prompts, SHORT))
 
 
 def test_a_processor_without_bfloat16_is_told_what_to_use(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("backend.engines.openvino.multiplies_bfloat16", lambda: False)
-    with pytest.raises(SettingsError, match="AVX512-BF16 or AMX.*--dtype float32 or int8"):
+    with pytest.raises(SettingsError, match=r"AVX512-BF16 or AMX.*--dtype float32 or int8"):
         OpenVinoEngine(tiny_model, dtype="bfloat16")
 
 
