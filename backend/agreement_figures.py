@@ -1,7 +1,7 @@
 """Which figures a comparison has, computed from its columns."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy
@@ -14,7 +14,7 @@ from backend.agreement.calibration import recalibration, reliability
 from backend.agreement.ceiling import everybody
 from backend.agreement.direct import compare_scores, with_wilson
 from backend.agreement.pairs import compare_winners, longer_wins, position_bias
-from backend.agreement.powered import PoweredMean, Verdicts, powered_mean
+from backend.agreement.powered import PoweredMean, Stratum, Verdicts, powered_mean, stratified_mean
 from backend.agreement.reliability import among
 from backend.agreement.slices import quartiles, slices
 from backend.agreement_report import Anchoring, Ceiling, Disagreement, Named, PoweredPart
@@ -33,7 +33,8 @@ Sum = tuple[int, float, float]
 class Compared:
     """Rows and the choice of a model. beside: the verdict of each label. of_kind: labels of the chosen kind.
 
-    sums: by rubric version, of all the model's verdicts. one_project: the selection is of one.
+    sums: by rubric version, of all the model's verdicts. one_project: the selection is of one. audits: where it is not,
+    the verdicts in each project with labels on its audit stream.
     """
 
     mode: Mode
@@ -47,6 +48,7 @@ class Compared:
     people: dict[int, str]
     models: dict[int, str]
     one_project: bool = False
+    audits: dict[int, Sum] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -223,15 +225,32 @@ def _powered(of: Compared, chosen: _Pairs) -> tuple[PoweredPart, ...]:
         inside = items.rubric_version == key
         if len(of.sums) > 1 and inside.sum() >= ENOUGH:
             parts.append(PoweredPart(of.rubrics.get(key, f"rubric version {key}"), items.mean(inside, [total])))
-    return tuple(parts)
+    return (*parts, *_audits(of))
 
 
-def drawn(of: Compared) -> Drawn:
+def _audits(of: Compared) -> tuple[PoweredPart, ...]:
+    """The mean of all items of projects with an audit stream, where no project is chosen and several can be taken
+    together; a project is a stratum, since of each another share of the stream is labelled."""
+    strata = []
+    for project, total in of.audits.items():
+        items = drawn(of, project)
+        if len(items.n) >= ENOUGH:
+            strata.append(Stratum(items.people, items.expected, others(items.expected, [total]), items.probabilities))
+    if not strata:
+        return ()
+    streams = "the audit stream of 1 project" if len(strata) == 1 else f"the audit streams of {len(strata)} projects"
+    return (PoweredPart(streams, stratified_mean(strata), projects=len(strata)),)
+
+
+def drawn(of: Compared, project: int | None = None) -> Drawn:
     """Labelled questions that have a verdict, without those that were chosen for their doubt: they stand for nobody but
-    themselves. Of one project with an audit stream only what was drawn for it, with its probabilities."""
+    themselves. Of one project with an audit stream only what was drawn for it, with its probabilities. project: its
+    labels alone."""
     kept = of.of_kind & (of.beside != NONE) & (of.rows.labels.drawn != 0)
+    if project is not None:
+        kept = kept & (of.rows.labels.project == project)
     known = kept & (of.rows.labels.drawn > 0)
-    weighted = of.one_project and bool(known.any())
+    weighted = (of.one_project or project is not None) and bool(known.any())
     if weighted:
         kept = known
     labels = of.rows.labels.only(kept)

@@ -59,10 +59,12 @@ class Named:
 
 @dataclass(frozen=True)
 class PoweredPart:
-    """The powered mean of one rubric version, or of all."""
+    """The powered mean of one rubric version, or of all. projects: of how many its items are, where it is made of their
+    audit streams and no project was chosen; else 0."""
 
     name: str
     mean: PoweredMean
+    projects: int = 0
 
 
 @dataclass(frozen=True)

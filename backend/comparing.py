@@ -1,7 +1,7 @@
 """People and models compared, over any selection of labels."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from backend.agreement_figures import Compared, Sum, figures
 from backend.agreement_loading import Columns, read, rows_of, source_names
 from backend.agreement_people import compare_people
 from backend.agreement_report import Counts, RankingAgreement, Report
-from backend.agreement_rows import NONE, Kind, Rows, Selection, check_days, orders_of
+from backend.agreement_rows import NONE, Kind, Labels, Rows, Selection, check_days, orders_of
 from backend.agreement_sources import SourceSum, compare_sources
 from backend.errors import NotFoundError
 from backend.recalibration import in_force
@@ -36,6 +36,10 @@ class _Sums:
 
     by_rubric: dict[int, Sum]
     by_source: tuple[SourceSum, ...]
+
+    def of(self, rubric_version: int | None) -> dict[int, Sum]:
+        """Those of one rubric version, or of all."""
+        return {key: found for key, found in self.by_rubric.items() if rubric_version in (None, key)}
 
 
 @dataclass(frozen=True)
@@ -138,10 +142,14 @@ def _compared(
     rows, rubric = loaded.rows.chosen(selection), selection.rubric_version_id
     labels = rows.labels
     model = _chosen(models, selection, rows.most_judged())
-    key = (model.id, selection.project_id)
-    sums = loaded.sums.get(key)
-    if sums is None:
-        sums = loaded.sums[key] = _sums(session, selection.mode, *key)
+
+    def sums_of(project: int | None) -> _Sums:
+        key = (model.id, project)
+        if key not in loaded.sums:
+            loaded.sums[key] = _sums(session, selection.mode, *key)
+        return loaded.sums[key]
+
+    sums = sums_of(selection.project_id)
     beside = rows.beside(model.id)
     kind = selection.kind or _kind(rows, beside)
     of_kind = labels.of(kind)
@@ -157,6 +165,7 @@ def _compared(
         chosen=int((of_kind & (beside != NONE) & (labels.drawn == 0)).sum()),
         drawn=int((of_kind & (beside != NONE) & (labels.drawn > 0)).sum()),
     )
+    audits = _audited(labels.only(of_kind & (beside != NONE))) if selection.project_id is None else ()
     compared = Compared(
         mode=selection.mode,
         model=model.id,
@@ -165,7 +174,8 @@ def _compared(
         rows=rows,
         beside=beside,
         of_kind=of_kind,
-        sums={key: sum_ for key, sum_ in sums.by_rubric.items() if rubric in (None, key)},
+        sums=sums.of(rubric),
+        audits={project: _total(sums_of(project).of(rubric).values()) for project in audits},
         rubrics=rubrics,
         people=people,
         models={one.id: one.name for one in models},
@@ -177,6 +187,19 @@ def _compared(
         "model_gold": whose.model_gold,
     }
     return _report(selection, model, rubrics, people, kind=kind, counts=counts, **found)
+
+
+def _audited(labels: Labels) -> list[int]:
+    """The projects in which enough items that were drawn for an audit stream are labelled."""
+    drawn = labels.only(labels.drawn > 0)
+    size = drawn.question.max(initial=0) + 1
+    projects, counts = numpy.unique(numpy.unique(drawn.project * size + drawn.question) // size, return_counts=True)
+    return [int(project) for project in projects[counts >= ENOUGH]]
+
+
+def _total(sums: Iterable[Sum]) -> Sum:
+    found = list(sums)
+    return sum(one[0] for one in found), sum(one[1] for one in found), sum(one[2] for one in found)
 
 
 def _kind(rows: Rows, beside: Integers) -> Kind:

@@ -12,7 +12,7 @@ from backend.agreement.alternative import alternative_test, benjamini_yekutieli
 from backend.agreement.calibration import FOLDS, fold_of, isotonic, recalibrated, recalibration, reliability
 from backend.agreement.ceiling import everybody
 from backend.agreement.people import people
-from backend.agreement.powered import Verdicts, powered_mean
+from backend.agreement.powered import Stratum, Verdicts, powered_mean, stratified_mean
 from backend.agreement.slices import quartiles, slices
 from backend.errors import InvalidInputError
 
@@ -59,6 +59,46 @@ def test_sampling_probabilities_keep_the_coverage_where_unsure_items_are_labelle
         naive += blind.low <= TRUTH <= blind.high
     assert 0.93 <= covered / TRIALS <= 0.97
     assert naive / TRIALS < 0.5  # what it is for
+
+
+def test_projects_that_were_labelled_to_different_depths_are_strata_and_probabilities_alone_mislead() -> None:
+    """Both draw 30% for their audit stream. In the poor one all of it is labelled, in the good one the first tenth."""
+    rng = numpy.random.default_rng(14)
+    covered = naive = 0
+    for _ in range(TRIALS):
+        strata = []
+        for depth, better in ((1.0, -1.0), (0.1, 0.6)):
+            y, f = world(rng, 600)
+            labelled = numpy.zeros(600, dtype=bool)
+            audit = rng.permutation(numpy.flatnonzero(rng.random(600) < 0.3))
+            labelled[audit[: round(len(audit) * depth)]] = True
+            chances = numpy.full(int(labelled.sum()), 0.3)
+            strata.append(Stratum(y[labelled] + better, f[labelled], summed(f[~labelled]), chances))
+        ours = stratified_mean(strata).powered
+        truth = TRUTH + (-1.0 + 0.6) / 2
+        covered += ours.low <= truth <= ours.high
+        labels, verdicts, chances = (
+            numpy.concatenate([getattr(one, name) for one in strata])
+            for name in ("labels", "verdicts", "probabilities")
+        )
+        rest = Verdicts(sum(one.others.n for one in strata), strata[0].others.mean, strata[0].others.variance)
+        plain = powered_mean(labels, verdicts, rest, probabilities=chances).powered
+        naive += plain.low <= truth <= plain.high
+    assert 0.93 <= covered / TRIALS <= 0.97
+    assert naive / TRIALS < 0.5
+
+
+def test_one_stratum_is_the_powered_mean_and_those_with_few_labels_are_no_part_of_it() -> None:
+    y, f = world(numpy.random.default_rng(15), 300)
+    whole = Stratum(y[:40], f[:40], summed(f[40:]))
+    few = Stratum(y[:9], f[:9], summed(f[9:]))
+    alone = stratified_mean([whole])
+    assert alone == stratified_mean([few, whole])
+    plain = powered_mean(y[:40], f[:40], summed(f[40:]))
+    for one, other in ((alone.powered, plain.powered), (alone.people, plain.people)):
+        assert (one.value, one.low, one.high, one.n) == pytest.approx((other.value, other.low, other.high, other.n))
+    assert (alone.model, alone.trust) == pytest.approx((plain.model, plain.trust))
+    assert "at least 10 labelled items in one of them" in stratified_mean([few]).powered.missing
 
 
 def test_powered_means_say_what_they_lack() -> None:

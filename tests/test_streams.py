@@ -217,6 +217,29 @@ def test_means_take_what_was_drawn_by_chance_alone_and_the_page_says_so(bench: P
     assert everywhere.powered[0].mean.people.items == audit
 
 
+def test_with_no_project_chosen_each_audit_stream_counts_as_much_as_its_project(bench: ProjectBench) -> None:
+    """The probabilities are alike, but of the better project fewer items are labelled."""
+    poor, good, new = (streams(bench, items, name=name) for items, name in ((40, "Poor"), (120, "Good"), (70, "New")))
+    for view, choice, most in ((poor, "1", 99), (good, "5", 40), (new, "3", 3)):
+        judge(bench, view, FastEngine())
+        labelling = Labelling(bench.store)
+        for _ in range(most):
+            task = labelling.next(view.id, bench.ann)
+            if task is not None:
+                labelling.submit(task.project_item_id, bench.ann, uuid.uuid4().hex, choice, seconds=9)
+    report = Comparing(bench.store).report(Selection(), bench.lead)
+    by_project = [part for part in report.powered if part.projects]
+    assert [(part.projects, part.mean.people.value) for part in by_project] == [
+        (2, pytest.approx((40 + 5 * 120) / 160))
+    ]
+    assert report.powered[0].mean.people.value < 3.5
+    (table,) = (one for one in tables(report) if one.key == "powered_mean")
+    assert "the audit streams of 2 projects: labels and verdicts" in [row[0] for row in table.rows]
+    assert "Probabilities alone would mislead across projects" in table.note
+    one = Comparing(bench.store).report(Selection(project_id=poor.id), bench.lead)
+    assert not any(part.projects for part in one.powered)
+
+
 def test_labels_by_doubt_mislead_and_the_audit_stream_covers_the_truth_as_often_as_it_says() -> None:
     """A person stops after 150 of 900 items; where the judge is unsure the responses are worse, and it is too kind."""
     rng, trials, n = numpy.random.default_rng(28), 2_000, 900

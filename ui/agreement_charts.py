@@ -137,13 +137,14 @@ def heat_map(
 
 
 def powered(parts: Sequence[PoweredPart]) -> Figure | None:
-    """The mean of all: of labels and verdicts, of labels alone, and of verdicts alone."""
+    """The mean of all: of labels and verdicts, of labels alone, and of verdicts alone; and that of audit streams."""
     if not parts or parts[0].mean.powered.value is None:
         return None
     mean = parts[0].mean
     rows = [("Labels and verdicts", mean.powered), ("Labels alone", mean.people)]
     if mean.model is not None:
         rows.append(("Verdicts alone", Stat(mean.model, None, None, mean.powered.n, mean.powered.items)))
+    rows += [("Audit streams", part.mean.powered) for part in parts if part.projects]
     return intervals(rows, "Mean of all that was judged")
 
 

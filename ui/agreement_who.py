@@ -21,9 +21,22 @@ def sampled_words(report: Report) -> str:
             f"Made of the {counts.drawn:,} labels on items that were drawn by chance for the audit stream, weighted by "
             f"their sampling probabilities.{left}"
         )
-    if counts.drawn:
-        left += " Choose a project to weight its audit stream by its sampling probabilities."
-    return f"Valid if labelled items are a random sample of the judged ones.{left}"
+    audits = next((part for part in report.powered if part.projects), None)
+    valid = "Valid if labelled items are a random sample of the judged ones."
+    if audits is None:
+        few = (
+            f" No project has {ENOUGH} labelled items of its audit stream, so that none is weighted."
+            if counts.drawn
+            else ""
+        )
+        return f"{valid}{left}{few}"
+    return (
+        f"“All”: {valid[0].lower()}{valid[1:]}{left} The last lines hold without that. They are of all items of "
+        f"projects with at least {ENOUGH} labelled items of an audit stream, and made of "
+        f"{audits.mean.people.items:,} such. Each project is a stratum, weighted by its judged items, and within it "
+        "the sampling probabilities count. Probabilities alone would mislead across projects: of each another share "
+        "of the stream is labelled by now, and labels outside of streams have none."
+    )
 
 
 def sources(report: Report) -> Table | None:
