@@ -35,7 +35,9 @@ def compare_sources(of: Compared, sums: Sequence[SourceSum]) -> Sources | None:
     items = drawn(of)
     found = [_source(of, name, items, sums) for name in names]
     if of.mode is Mode.DIRECT:
-        return Sources(_ordered(found), _tau([(one.mean.people.value, one.mean.model) for one in found]))
+        return Sources(
+            in_order_of_merit(found), tau_of_means([(one.mean.people.value, one.mean.model) for one in found])
+        )
     by_people, by_model = _people_games(of, items, names), _model_games(sums, names)
     people, model = strengths(by_people, len(names)), strengths(by_model, len(names))
     found = [
@@ -43,11 +45,27 @@ def compare_sources(of: Compared, sums: Sequence[SourceSum]) -> Sources | None:
         for source, of_people, of_model in zip(found, people, model, strict=True)
     ]
     return Sources(
-        _ordered(found),
-        _tau([(one.value, other.value) for one, other in zip(people, model, strict=True)]),
+        in_order_of_merit(found),
+        tau_of_means([(one.value, other.value) for one, other in zip(people, model, strict=True)]),
         cycles(by_people, len(names)),
         cycles(by_model, len(names)),
     )
+
+
+def in_order_of_merit(found: Sequence[Source]) -> tuple[Source, ...]:
+    """The best by labels and verdicts first, then those of too few labels by verdicts alone."""
+
+    def key(source: Source) -> tuple[bool, float, str]:
+        few = source.mean.powered.value is None
+        return few, -((source.mean.model if few else source.mean.powered.value) or 0.0), source.name
+
+    return tuple(sorted(found, key=key))
+
+
+def tau_of_means(both: Sequence[tuple[float | None, float | None]]) -> float | None:
+    """Kendall's tau between two ways to order the sources, by what both know."""
+    known = [(one, other) for one, other in both if one is not None and other is not None]
+    return rank_tau([one for one, _ in known], [other for _, other in known])
 
 
 def _source(of: Compared, name: str, items: Drawn, sums: Sequence[SourceSum]) -> Source:
@@ -102,18 +120,3 @@ def _outcomes(sums: Sequence[SourceSum], number: dict[str, int]) -> Iterator[tup
         for what_a_gets, times in ((1.0, one.a_won), (0.5, one.ties), (0.0, one.sum[0] - one.a_won - one.ties)):
             if times:
                 yield first, second, what_a_gets, times
-
-
-def _tau(both: Sequence[tuple[float | None, float | None]]) -> float | None:
-    known = [(one, other) for one, other in both if one is not None and other is not None]
-    return rank_tau([one for one, _ in known], [other for _, other in known])
-
-
-def _ordered(found: Sequence[Source]) -> tuple[Source, ...]:
-    """The best by labels and verdicts first, then those of too few labels by verdicts alone."""
-
-    def key(source: Source) -> tuple[bool, float, str]:
-        few = source.mean.powered.value is None
-        return few, -((source.mean.model if few else source.mean.powered.value) or 0.0), source.name
-
-    return tuple(sorted(found, key=key))

@@ -1,6 +1,5 @@
 """People and models compared, over any selection of labels."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,18 +8,17 @@ import numpy
 from sqlalchemy.orm import Session
 
 from backend.accounts import Role, require_role
-from backend.agreement import ENOUGH, clustered, share
+from backend.agreement import ENOUGH
 from backend.agreement.bootstrap import Integers
-from backend.agreement.rankings import tau_b
 from backend.agreement_figures import Compared, Sum, figures
 from backend.agreement_loading import Columns, read, rows_of, source_names
+from backend.agreement_orders import compare_order_sources, compare_orders, read_orders
 from backend.agreement_people import compare_people
-from backend.agreement_report import Counts, RankingAgreement, Report
-from backend.agreement_rows import NONE, Kind, Labels, Rows, Selection, check_days, orders_of
+from backend.agreement_report import Counts, Report
+from backend.agreement_rows import NONE, Kind, Labels, Rows, Selection, check_days
 from backend.agreement_sources import SourceSum, compare_sources
 from backend.errors import NotFoundError
 from backend.recalibration import in_force
-from backend.results import ranking_of
 from backend.types import Mode
 from db import agreement_queries as queries
 from db.session import Store
@@ -278,23 +276,10 @@ def _people(session: Session) -> dict[int, str]:
 def _ranking_report(
     session: Session, selection: Selection, models: Sequence[_Model], rubrics: dict[int, str], people: dict[int, str]
 ) -> Report:
-    """Orders given after the ranking was seen; blind orders are not compared."""
-    rows = session.execute(queries.rankings(orders_of(selection))).all()
-    labelled = Counter(row[0] for row in rows).most_common(1)
-    model = _chosen(models, selection, labelled[0][0] if labelled else None)
-    taus, items, same = [], [], []
-    for whose, item, order, ranking, agrees in rows:
-        if whose != model.id:
-            continue
-        ranks = {response.position: response.rank for response in ranking_of(ranking).ranked}
-        tau = tau_b(order, [ranks[position] for position in range(len(order))])
-        if tau is not None:
-            taus.append(tau)
-            items.append(item)
-        same.append(bool(agrees))
-    stat = clustered.mean(numpy.array(taus), numpy.array(items, dtype=numpy.int64))
-    counts = Counts(
-        blind=0, after=len(rows), imported=0, compared=len(same), unjudged=len(rows) - len(same), outside=0, between=0
-    )
-    found = RankingAgreement(tau=stat, same=share(sum(same), len(same)))
-    return _report(selection, model, rubrics, people, kind=Kind.AFTER, counts=counts, rankings=found)
+    orders = read_orders(session, selection)
+    model = _chosen(models, selection, orders.most_judged())
+    beside = orders.beside(model.id, selection.kind)
+    return _report(
+        selection, model, rubrics, people, kind=beside.kind, counts=beside.counts, rankings=compare_orders(beside),
+        sources=compare_order_sources(session, beside, model.id, selection),
+    )  # fmt: skip

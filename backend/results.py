@@ -103,3 +103,9 @@ def ranking_of(stored: dict[str, Any]) -> RankingVerdict:
     ranked = tuple(RankedResponse(**response) for response in stored["ranked"])
     order = tuple(response.position for response in best_to_worst(ranked))
     return RankingVerdict(order=order, ranked=ranked, sensitive_pairs=stored["sensitive_pairs"], pairs=stored["pairs"])
+
+
+def ranks_of(stored: dict[str, Any]) -> list[int]:
+    """The ranks in a verdict row's `ranking` column, by position; 1 is the best, and equal ranks tie."""
+    ranks = {response.position: response.rank for response in ranking_of(stored).ranked}
+    return [ranks[position] for position in range(len(ranks))]

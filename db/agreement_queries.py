@@ -223,15 +223,44 @@ def _asked_in(project_id: int) -> ColumnElement[bool]:
     return tuple_(Verdict.item_id, Verdict.rubric_version_id).in_(of_project)
 
 
-def rankings(wanted: Sequence[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
-    """Orders that people gave after they saw a ranking, beside it, and whose ranking it was."""
+def orders(wanted: Sequence[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
+    """Orders that stand: item, rubric version, positions from best to worst, the verdict that was seen, project item,
+    and with which probability that was drawn, as of labels()."""
+    drawn = case((Label.stream == CHOSEN, 0.0), else_=Label.sampling_probability)
     return (
-        select(Judge.model_version_id, Label.item_id, Label.ranking, Verdict.ranking, Label.agrees)
-        .join(Verdict, Verdict.id == Label.verdict_id)
-        .join(Judge, Judge.id == Verdict.judge_id)
-        .where(*wanted, stands(), Verdict.status == READ)
+        select(Label.item_id, Label.rubric_version_id, Label.ranking, Label.verdict_id, Label.project_item_id, drawn)
+        .where(*wanted, stands())
         .order_by(Label.id)
     )
+
+
+def rankings(wanted: Sequence[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
+    """Every model's rankings that could be read of the items of these orders, the oldest first."""
+    return (
+        select(Verdict.id, Verdict.item_id, Verdict.rubric_version_id, Judge.model_version_id, Verdict.ranking)
+        .join(Judge, Judge.id == Verdict.judge_id)
+        .where(
+            Verdict.mode == RANKING, Verdict.status == READ, Verdict.item_id.in_(select(Label.item_id).where(*wanted))
+        )
+        .order_by(Verdict.id)
+    )
+
+
+def ranked_sources(model_version_id: int, project_id: int, rubric_version_id: int | None) -> Select[*tuple[Any, ...]]:
+    """A model's rankings of a project's items, the oldest first: project item, its sources as JSON, and the ranking."""
+    same = and_(
+        ProjectItem.item_id == Verdict.item_id,
+        ProjectItem.rubric_version_id == Verdict.rubric_version_id,
+        ProjectItem.project_id == project_id,
+    )
+    query = (
+        select(ProjectItem.id, cast(ProjectItem.sources, Text), Verdict.ranking)
+        .select_from(ProjectItem)
+        .join(Verdict, same)
+        .where(*_given(RANKING, model_version_id), *_stated(ProjectItem.sources))
+        .order_by(Verdict.id)
+    )
+    return query if rubric_version_id is None else query.where(ProjectItem.rubric_version_id == rubric_version_id)
 
 
 def sources(after: Newest) -> Select[int, str]:

@@ -1,9 +1,13 @@
 """Who wrote the better responses: win rates, Bradley-Terry strengths with intervals, and circles."""
 
+from dataclasses import replace
+
 import numpy
 import pytest
 from evalica import Winner, bradley_terry
+from sqlalchemy import select
 
+from backend.agreement.rankings import RankedItem, implied_games, shares_won
 from backend.agreement.sources import NOT_LINKED, Games, cycles, rank_tau, strengths
 from backend.agreement_rows import Kind
 from backend.types import Mode
@@ -68,6 +72,63 @@ def test_sources_that_never_met_have_no_strength_and_it_says_why() -> None:
     apart = games(*[(0, 1, 1, 1, 1)] * 20, *[(2, 3, 1, 1, 1)] * 20)
     assert {one.missing for one in strengths(apart, 4)} == {NOT_LINKED}
     assert "there are 3" in strengths(games(*[(0, 1, 1, 1, 1)] * 3), 2)[0].missing
+
+
+def ranked(rng: numpy.random.Generator, truth: list[float], items: int, size: int = 4) -> list[RankedItem]:
+    """Items of random sources, each put in order by Plackett's and Luce's model."""
+    orders = []
+    for item in range(items):
+        sources = rng.permutation(len(truth))[:size]
+        heat = numpy.array(truth)[sources] + rng.gumbel(size=size)
+        ranks = 1 + numpy.argsort(numpy.argsort(-heat))
+        orders.append(RankedItem(item, tuple(map(int, sources)), tuple(map(float, ranks))))
+    return orders
+
+
+def test_an_order_counts_as_one_label_however_many_responses_it_has() -> None:
+    three = RankedItem(1, (0, 1, 2), (2.0, 1.0, 3.0))
+    played = implied_games([three, RankedItem(2, (2, 0), (1.5, 1.5)), RankedItem(3, (0, 1, 1), (1.0, 2.0, 3.0))])
+    assert numpy.bincount(played.item, weights=played.n)[1:] == pytest.approx([1, 1, 1])
+    rows = {(a, b, item): (n, points) for a, b, item, n, points in zip(
+        played.first, played.second, played.item, played.n, played.points, strict=True
+    )}  # fmt: skip
+    assert rows[0, 1, 1] == pytest.approx((1 / 3, 0))
+    assert rows[0, 2, 1] == pytest.approx((1 / 3, 1 / 3))
+    assert rows[2, 0, 2] == pytest.approx((1, 0.5))
+    assert len(rows) == 5  # two games of the third item, both 0 against 1
+    shares = shares_won(played, numpy.array([1, 2, 3, 4]), 3)
+    assert shares[0] == pytest.approx([0.5, 1, 0])
+    assert shares[1] == pytest.approx([0.5, numpy.nan, 0.5], nan_ok=True)
+    assert shares[2] == pytest.approx([1, 0, numpy.nan], nan_ok=True)
+    assert numpy.isnan(shares[3]).all()
+    assert implied_games([]).items == 0
+
+
+def test_strengths_of_orders_are_those_of_evalica_on_their_weighted_pairs() -> None:
+    rng = numpy.random.default_rng(5)
+    truth = [1.0, 0.3, -0.1, -0.4, -0.8]
+    played = implied_games(ranked(rng, truth, 80) + ranked(rng, truth, 40, size=3))
+    pairs = sorted({(min(a, b), max(a, b)) for a, b in zip(played.first, played.second, strict=True)})
+    theirs = bradley_terry(
+        [*played.first, *(a for a, _ in pairs)],
+        [*played.second, *(b for _, b in pairs)],
+        [Winner.X if won else Winner.Y for won in played.points] + [Winner.Draw] * len(pairs),
+        weights=[*played.n, *[played.tie] * len(pairs)], tolerance=1e-12, limit=100_000,
+    )  # fmt: skip
+    logs = numpy.log(theirs.scores.sort_index().to_numpy())
+    assert [one.value for one in strengths(played, 5)] == pytest.approx(list(logs - logs.mean()), abs=1e-6)
+
+
+def test_intervals_of_strengths_of_orders_hold_the_truth_and_pairs_as_items_of_their_own_would_not() -> None:
+    rng = numpy.random.default_rng(9)
+    truth = [0.6, 0.3, 0.1, -0.2, -0.8]
+    held, naive = [], []
+    for _ in range(600):
+        played = implied_games(ranked(rng, truth, 120))
+        for found, into in ((strengths(played, 5), held), (strengths(replace(played, item=None), 5), naive)):
+            into += [one.low < value < one.high for one, value in zip(found, truth, strict=True)]
+    assert 0.93 <= numpy.mean(held) <= 0.97
+    assert abs(numpy.mean(naive) - 0.95) > 0.02
 
 
 def test_circles_are_counted_by_what_most_said() -> None:
@@ -144,3 +205,42 @@ def test_winners_give_each_source_a_win_rate_on_whichever_side_it_stood(panel: P
     assert new.strength_by_people.value > 0 > old.strength_by_people.value
     assert new.strength_by_model.value == pytest.approx(numpy.log(40.5 / 0.5) / 2)
     assert (report.sources.tau, report.sources.cycles_of_people, report.sources.cycles_of_model) == (1, 0, 0)
+
+
+def orders_of(panel: Panel, items: int = 48, labelled: int = 30) -> int:
+    """A project of rankings in which the model always puts low first, and people mostly high; the sides change."""
+    sides = [[["high", "low", "mid"], ["mid", "high", "low"]][number % 2] for number in range(items)]
+    model = {"low": 1, "mid": 2, "high": 3}
+    verdicts = [panel.bench.ranking(tuple(model[name] for name in names)) for names in sides]
+    project = project_of(panel, "ranking", verdicts, sides)
+    for number, (verdict, names) in enumerate(zip(verdicts[:labelled], sides, strict=False)):
+        best = ["high", "mid", "low"] if number % 3 else ["mid", "high", "low"]
+        panel.blind(verdict, panel.people[1], ranking=[names.index(name) for name in best],
+                    project_item_id=1000 + verdict)  # fmt: skip
+    return project
+
+
+def test_orders_give_each_source_a_win_rate_and_a_strength_by_people_and_by_the_model(panel: Panel) -> None:
+    project = orders_of(panel)
+    report = panel.report(mode=Mode.RANKING, project_id=project)
+    assert (report.kind, report.counts.blind, report.counts.compared) == (Kind.BLIND, 30, 30)
+    assert report.rankings.tau.value == pytest.approx((20 * -1 + 10 * -1 / 3) / 30)
+    high, mid, low = report.sources.found
+    assert [one.name for one in (high, mid, low)] == ["high", "mid", "low"]
+    assert (high.judged, high.mean.people.items) == (48, 30)
+    assert high.mean.people.value == pytest.approx((20 * 1 + 10 * 0.5) / 30)
+    assert (high.mean.model, low.mean.model) == pytest.approx((0, 1))
+    assert high.strength_by_people.value > mid.strength_by_people.value > low.strength_by_people.value
+    assert high.strength_by_model.value < mid.strength_by_model.value < low.strength_by_model.value
+    assert (high.strength_by_people.n, high.strength_by_people.items) == (30, 30)
+    assert (report.sources.tau, report.sources.cycles_of_people, report.sources.cycles_of_model) == (-1, 0, 0)
+    (table,) = [one for one in tables(report) if one.key == "sources"]
+    assert "counts as one label" in table.note
+    assert "blind labels" in selection_words(report)
+    assert panel.report(mode=Mode.RANKING).sources is None
+    with panel.store.write() as session:
+        for label in session.scalars(select(models.Label).where(models.Label.item_id < 20)):
+            label.stream = "chosen"
+    again = panel.report(mode=Mode.RANKING, project_id=project)
+    assert again.counts.chosen > 0
+    assert again.sources.found[0].mean.people.items == 30 - again.counts.chosen

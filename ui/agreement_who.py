@@ -42,7 +42,7 @@ def sampled_words(report: Report) -> str:
 def sources(report: Report) -> Table | None:
     if report.sources is None:
         return None
-    pairs = report.selection.mode is Mode.PAIRWISE
+    pairs = report.selection.mode is not Mode.DIRECT
     heads = ("Source", "Labels and verdicts", "Labels alone", "Verdicts alone", "Labelled", "Judged")
     rows = []
     shown = [one for one in report.sources.found if max(one.judged, one.mean.people.items) >= ENOUGH]
@@ -60,11 +60,12 @@ def sources(report: Report) -> Table | None:
         "Who wrote the better responses?",
         heads,
         tuple(rows),
-        _words(report.sources, sampled_words(report), len(shown), pairs),
+        _words(report.sources, sampled_words(report), len(shown), report.selection.mode),
     )
 
 
-def _words(found: Sources, sampled: str, shown: int, pairs: bool) -> str:
+def _words(found: Sources, sampled: str, shown: int, mode: Mode) -> str:
+    pairs = mode is not Mode.DIRECT
     what = "Share of its pairs that it wins, a tie being half" if pairs else "Mean score"
     words = f"{what}. {sampled} "
     words += f"Too few: fewer than {ENOUGH} labelled items."
@@ -75,6 +76,8 @@ def _words(found: Sources, sampled: str, shown: int, pairs: bool) -> str:
             " Strength: Bradley and Terry's, on the log scale, 0 in the middle; people's of labels, the model's of "
         )
         words += "all its verdicts here."
+    if mode is Mode.RANKING:
+        words += " An order of N responses counts as one label: each of its pairs weighs 2 / (N (N - 1))."
     if found.tau is not None:
         words += f" Kendall's tau between the orders of people and model: {found.tau:.2f}."
     if found.cycles_of_people is not None:

@@ -1,7 +1,7 @@
 """Who wrote the better responses, by people, by the model, and by both together. Pure.
 
-A source is whoever wrote a response. Scores give each source a mean; winners give it a win rate, a tie being half a
-win, and a Bradley-Terry strength.
+A source is whoever wrote a response. Scores give each source a mean; winners, and the pairs that orders imply, give
+it a win rate, a tie being half a win, and a Bradley-Terry strength.
 """
 
 from collections.abc import Sequence
@@ -45,13 +45,21 @@ class Sources:
 @dataclass(frozen=True)
 class Games:
     """Pairs that were decided, each row of one item. first, second: (rows,) numbers of the sources of A and B. n:
-    labels of the item. points: of A, 0..n. times: how many items the row stands for, all with equal numbers."""
+    labels of the item. points: of A, 0..n. times: how many items the row stands for, all with equal numbers. item: the
+    number of the row's item, where several rows are of one; None where each is of its own. tie: the weight of the tie
+    that is added to every pair that was compared, in labels."""
 
     first: Integers
     second: Integers
     n: Floats
     points: Floats
     times: Floats
+    item: Integers | None = None
+    tie: float = PRIOR_TIES
+
+    @property
+    def items(self) -> int:
+        return int(self.times.sum()) if self.item is None else len(numpy.unique(self.item))
 
 
 def strengths(games: Games, count: int) -> tuple[Stat, ...]:
@@ -62,10 +70,9 @@ def strengths(games: Games, count: int) -> tuple[Stat, ...]:
     that was compared, as rankings have (it keeps strengths finite). The covariance is the sandwich of the Fisher
     information and the items' squared scores (P. J. Huber 1967; Liang and Zeger 1986).
     """
-    labels = int((games.n * games.times).sum())
-    items = int(games.times.sum())
+    labels, items = round(float((games.n * games.times).sum())), games.items
     if items < ENOUGH:
-        few = f"Needs at least {ENOUGH} pairs; there {'is' if items == 1 else 'are'} {items}."
+        few = f"Needs at least {ENOUGH} items; there {'is' if items == 1 else 'are'} {items}."
         return (Stat(None, None, None, labels, items, few),) * count
     met = numpy.zeros((count, count))
     numpy.add.at(met, (games.first, games.second), games.n * games.times)
@@ -75,12 +82,10 @@ def strengths(games: Games, count: int) -> tuple[Stat, ...]:
     met = met + met.T
     if not _linked(met > 0):
         return (Stat(None, None, None, labels, items, NOT_LINKED),) * count
-    compared = (met > 0) * PRIOR_TIES
+    compared = (met > 0) * games.tie
     strength = _fitted(wins + compared / 2, met + compared)
     chance = _chance(strength)
-    residual = games.points - games.n * chance[games.first, games.second]
-    direction = numpy.eye(count)[games.first] - numpy.eye(count)[games.second]
-    squares = (direction * (games.times * residual**2)[:, None]).T @ direction
+    squares = _squared_scores(games, chance)
     bread = numpy.linalg.pinv(_information(chance, met + compared))
     errors = numpy.sqrt(numpy.maximum(numpy.diag(bread @ squares @ bread), 0))
     return tuple(
@@ -135,6 +140,20 @@ def _chance(strength: Floats) -> Floats:
     """(sources, sources): how likely the source of the row beats that of the column."""
     chance: Floats = 1 / (1 + numpy.exp(strength[None, :] - strength[:, None]))
     return chance
+
+
+def _squared_scores(games: Games, chance: Floats) -> Floats:
+    """(sources, sources): the sum of the items' scores, each times itself."""
+    residual = games.points - games.n * chance[games.first, games.second]
+    direction = numpy.eye(len(chance))[games.first] - numpy.eye(len(chance))[games.second]
+    scores, times = direction * residual[:, None], games.times
+    if games.item is not None:
+        _, place = numpy.unique(games.item, return_inverse=True)
+        by_item = numpy.zeros((games.items, len(chance)))
+        numpy.add.at(by_item, place, scores)
+        scores, times = by_item, numpy.ones(len(by_item))
+    squares: Floats = (scores * times[:, None]).T @ scores
+    return squares
 
 
 def _information(chance: Floats, met: Floats) -> Floats:
