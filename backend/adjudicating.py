@@ -8,12 +8,13 @@ from enum import StrEnum
 from sqlalchemy.orm import Session
 
 from backend.accounts import Role, require_role
+from backend.agreement.rankings import tau_b
 from backend.batch_job import item_of
 from backend.errors import ConflictError, InvalidInputError, NotFoundError
 from backend.labelling import checked_click, opinion_of
 from backend.labels import MAX_NOTE_CHARACTERS, label_opinion
 from backend.projects import project_row
-from backend.results import Opinion
+from backend.results import Opinion, ranks_of
 from backend.rubrics import rubric_of
 from backend.types import Item, Mode, Rubric, checked_text
 from db import adjudication_queries as queries
@@ -22,6 +23,8 @@ from db import project_queries
 from db.session import Store
 
 MOST_LISTED = 200
+LEAST_TAU = 0.5
+"""Of orders that are not in dispute: at least three quarters of the pairs stand as people put them."""
 INSTRUCTION_CHARACTERS = 160
 
 
@@ -32,7 +35,8 @@ class Why(StrEnum):
     """Labels of one kind differ."""
     MODEL = "model"
     """People agree among each other, and not with the verdict: their mean score is a point or more away from its, or
-    their winner another one. Once nobody is waited for any more."""
+    their winner another one; of rankings their winner is another one, or Kendall's tau of their order with its ranks
+    lies below LEAST_TAU. Once nobody is waited for any more."""
     DECIDED = "decided"
 
 
@@ -98,6 +102,8 @@ class Adjudicating:
             if why is Why.DECIDED:
                 ids = queries.decided_items(session, project_id, MOST_LISTED)
                 found = [(item_id, session.get_one(rows.ProjectItem, item_id).people) for item_id in ids]
+            elif why is Why.MODEL and project.mode == Mode.RANKING:
+                found = _against_the_model(queries.agreed_orders(session, project))[:MOST_LISTED]
             else:
                 found = queries.disputed(session, project, model=why is Why.MODEL, limit=MOST_LISTED)
             return [_dispute(session, item_id, people) for item_id, people in found]
@@ -139,6 +145,17 @@ class Adjudicating:
             if known is None:
                 _decide(session, row, user_id, client_id, choice, reason)
             return _decisions(session, row.id)[-1]
+
+
+def _against_the_model(agreed: Sequence[queries.AgreedOrder]) -> list[tuple[int, int]]:
+    """Those whose verdict has another winner, or orders them otherwise, each with its people, the lowest tau first."""
+    apart = []
+    for one in agreed:
+        ranks = ranks_of(one.ranking)
+        tau = tau_b(one.order, ranks)
+        if tau is not None and (tau < LEAST_TAU or ranks[one.order[0]] > min(ranks)):
+            apart.append((tau, one))
+    return [(one.project_item_id, one.people) for _, one in sorted(apart, key=lambda found: found[0])]
 
 
 def _decide(session: Session, row: rows.ProjectItem, user_id: int, client_id: str, choice: str, reason: str) -> None:

@@ -1,9 +1,11 @@
 """What adjudication looks up: items on which people, or people and model, disagree, and what was decided of them."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, Subquery, and_, cast, exists, func, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, String, Subquery, and_, cast, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from db.models import Adjudication, Label, Project, ProjectItem, User, Verdict
@@ -17,9 +19,7 @@ def disputed(session: Session, project: Project, *, model: bool, limit: int) -> 
     The widest differences come first.
     """
     said = _said(project)
-    differ = or_(
-        *(func.min(one).is_distinct_from(func.max(one)) for one in (said.c.score, said.c.winner, said.c.ranking))
-    )
+    differ = _differ(said)
     spread: ColumnElement[Any] = func.max(said.c.score) - func.min(said.c.score)
     query = (
         select(ProjectItem.id, func.count())
@@ -28,25 +28,45 @@ def disputed(session: Session, project: Project, *, model: bool, limit: int) -> 
         .group_by(ProjectItem.id, ProjectItem.position)
     )
     if model:
-        newest = (
-            select(func.max(Verdict.id))
-            .where(Verdict.item_id == ProjectItem.item_id, Verdict.rubric_version_id == ProjectItem.rubric_version_id)
-            .where(Verdict.status == "read")
-            .correlate(ProjectItem)
-            .scalar_subquery()
-        )
         verdict = aliased(Verdict)
         otherwise = or_(
             func.abs(func.avg(said.c.score) - func.min(verdict.score)) >= 1,
             func.min(said.c.winner) != func.min(verdict.winner),
         )
-        query = query.join(verdict, verdict.id == newest).where(ProjectItem.people >= project.people_per_item)
+        query = query.join(verdict, verdict.id == _newest()).where(ProjectItem.people >= project.people_per_item)
         spread = func.abs(func.avg(said.c.score) - func.min(verdict.score))
         query = query.having(and_(~differ, otherwise))
     else:
         query = query.having(differ)
     order = (func.coalesce(spread, 0).desc(), ProjectItem.position)
     return [(item_id, people) for item_id, people in session.execute(query.order_by(*order).limit(limit))]
+
+
+@dataclass(frozen=True)
+class AgreedOrder:
+    """An item of rankings on which people agree, and the newest verdict. order: positions from best to worst. ranking:
+    as the verdict's column has it."""
+
+    project_item_id: int
+    people: int
+    order: Sequence[int]
+    ranking: dict[str, Any]
+
+
+def agreed_orders(session: Session, project: Project) -> list[AgreedOrder]:
+    """Items without a decision whose orders of one kind are all the same, once nobody is waited for, as imported."""
+    said, verdict = _said(project), aliased(Verdict)
+    query = (
+        select(ProjectItem.id, func.count(), func.min(said.c.ranking), verdict.ranking)
+        .join(said, said.c.project_item_id == ProjectItem.id)
+        .join(verdict, verdict.id == _newest())
+        .where(~_decided(), ProjectItem.people >= project.people_per_item, said.c.ranking.is_not(None))
+        .group_by(ProjectItem.id, ProjectItem.position, verdict.id)
+        .having(~_differ(said))
+        .order_by(ProjectItem.position)
+    )
+    found = session.execute(query)
+    return [AgreedOrder(item_id, people, json.loads(order), ranking) for item_id, people, order, ranking in found]
 
 
 def decided_items(session: Session, project_id: int, limit: int) -> list[int]:
@@ -91,6 +111,20 @@ def standing() -> ColumnElement[bool]:
 
 def _decided() -> ColumnElement[bool]:
     return exists().where(Adjudication.project_item_id == ProjectItem.id).correlate(ProjectItem)
+
+
+def _differ(said: Subquery) -> ColumnElement[bool]:
+    """The labels of one item differ."""
+    columns = (said.c.score, said.c.winner, said.c.ranking)
+    return or_(*(func.min(one).is_distinct_from(func.max(one)) for one in columns))
+
+
+def _newest() -> ScalarSelect[int | None]:
+    """The id of the newest verdict on an item that could be read."""
+    query = select(func.max(Verdict.id)).where(
+        Verdict.item_id == ProjectItem.item_id, Verdict.rubric_version_id == ProjectItem.rubric_version_id
+    )
+    return query.where(Verdict.status == "read").correlate(ProjectItem).scalar_subquery()
 
 
 def _said(project: Project) -> Subquery:

@@ -14,7 +14,7 @@ from backend.project_export import DPO, FEEDBACK, LONG, ProjectExport
 from backend.projects import ProjectView
 from backend.types import Mode
 from db.adjudication_queries import gold
-from db.models import Adjudication, Verdict
+from db.models import Adjudication, ProjectItem, Verdict
 from db.session import Store
 from tests.project_bench import ProjectBench
 from tests.test_labelling import judge
@@ -74,6 +74,52 @@ def test_items_on_which_people_agree_with_each_other_and_not_with_the_model_are_
     Labelling(bench.store).submit(task.project_item_id, bench.ann, click(), "1", seconds=9)
     assert numbers(adjudicating.queue(view.id, bench.lead, Why.MODEL)) == [2], "item 3 still waits for bob"
     assert numbers(adjudicating.queue(view.id, bench.lead)) == []
+
+
+def test_orders_are_compared_with_the_models_by_their_winner_and_by_kendalls_tau(
+    bench: ProjectBench, adjudicating: Adjudicating
+) -> None:
+    """Ties of the model take nobody's side; of an item on which people differ nothing is asked here."""
+    view = bench.project(mode=Mode.RANKING, people_per_item=2)
+    rows = [{"instruction": f"Question {n}?", "responses": [f"{w} {n}" for w in "vwxyz"]} for n in range(7)]
+    bench.importing.run(str(bench.file(rows)), view.id, bench.lead)
+    judge(bench, view)
+    orders = ("A > B > C > D > E",) * 5 + ("A > B > C > E > D", "B > A > C > D > E")
+    ranks = {  # by the item's number, from 1
+        1: (1, 2, 3, 5, 4),  # tau .8, the same winner
+        2: (1, 5, 4, 3, 2),  # tau -.2, the same winner
+        3: (2, 1, 3, 4, 5),  # tau .8, another winner
+        4: (1, 1, 3, 4, 5),  # people's winner is one of two
+        5: (1, 1, 1, 1, 1),  # says nothing
+        6: (5, 4, 3, 2, 1),
+        7: (5, 4, 3, 1, 2),
+    }
+    labelling = Labelling(bench.store)
+    with bench.store.write() as session:
+        items = session.scalars(select(ProjectItem).order_by(ProjectItem.position)).all()
+        for item in items:
+            verdict = session.scalars(select(Verdict).where(Verdict.item_id == item.item_id)).one()
+            said = ranks[item.position + 1]
+            ranked = [one | {"rank": said[one["position"]]} for one in verdict.ranking["ranked"]]
+            verdict.ranking = {**verdict.ranking, "ranked": ranked}
+    for person in (bench.ann, bench.bob):
+        for order in orders:
+            task = labelling.next(view.id, person)
+            if task is None:
+                break
+            differs = person == bench.bob and order == orders[5]
+            shown = as_shown(task.responses, orders[0] if differs else order)
+            labelling.submit(task.project_item_id, person, click(), shown, seconds=9)
+    assert numbers(adjudicating.queue(view.id, bench.lead, Why.MODEL)) == [7, 2, 3]
+    assert numbers(adjudicating.queue(view.id, bench.lead)) == [6]
+    adjudicating.decide(items[6].id, bench.lead, click(), "A > B > C > D > E", "by hand")
+    assert numbers(adjudicating.queue(view.id, bench.lead, Why.MODEL)) == [2, 3]
+
+
+def as_shown(responses: tuple[str, ...], order: str) -> str:
+    """An order of the responses as they were imported, "v 0" to "z 0", in the letters of the page's own order."""
+    letters = {"vwxyz".index(text[0]): "ABCDE"[place] for place, text in enumerate(responses)}
+    return " > ".join(letters["ABCDE".index(name)] for name in order.split(" > "))
 
 
 def test_a_case_has_the_labels_without_telling_who_is_who_by_their_order(
