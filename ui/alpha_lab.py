@@ -10,16 +10,17 @@ from backend.errors import InvalidInputError
 from backend.model_views import DIGITS, ModelView
 from ui import alpha_render, progress
 from ui.alpha_live import LivePane
-from ui.alpha_mix import NONE, MixPane, picked, shown_if_any
+from ui.alpha_mix import MixPane
 from ui.alpha_sweep import SweepPane
 from ui.draft import keep_draft, restore_draft
+from ui.events import QUIET, Update, on_arrival
+from ui.fields import NONE, picked, shown_if_any
 from ui.model_render import kind_words
 from ui.services import Services
 from ui.shell import shown, tell
 
 DRAFT = "assay.alpha-lab.1"
 REFRESH_SECONDS = 1.0
-Update = dict[Component, Any]
 
 
 def build(services: Services) -> None:
@@ -54,34 +55,33 @@ class _AlphaLabPage:
         return [*self.mix.fields, self.mix.last_job, *self.live.fields, *self.sweeps.fields]
 
     def wire(self) -> None:
-        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         mixed = set(self.mix.fields)
         told = self.mix.told
 
         gr.on(
             [field.change for field in self.mix.fields], self._preview, mixed, self.mix.previewed,
-            trigger_mode="always_last", **private,
+            trigger_mode="always_last", **QUIET,
         )  # fmt: skip
-        self.mix.merge.click(self._merge, mixed, told, **private)
-        self.mix.merge_and_activate.click(self._merge_and_activate, mixed, told, **private)
-        self.mix.under_way.select(self._press, None, told, **private)
+        self.mix.merge.click(self._merge, mixed, told, **QUIET)
+        self.mix.merge_and_activate.click(self._merge_and_activate, mixed, told, **QUIET)
+        self.mix.under_way.select(self._press, None, told, **QUIET)
 
-        self.live.wire(self.mix, private)
-        self.sweeps.wire(self.mix, private)
-        self.sweeps.activate.click(self._merge_point, {self.sweeps.opened, self.sweeps.point}, told, **private)
+        self.live.wire(self.mix)
+        self.sweeps.wire(self.mix)
+        self.sweeps.activate.click(self._merge_point, {self.sweeps.opened, self.sweeps.point}, told, **QUIET)
 
         seen = {self.status, self.change, self.mix.last_job, self.mix.said, *self.live.seen, *self.sweeps.seen}
         looked = [self.status, self.change, *told, *self.live.looked, *self.sweeps.panel_outputs, self.timer]
-        self.timer.tick(self._look, seen, looked, **private)
+        self.timer.tick(self._look, seen, looked, **QUIET)
 
         keep_draft(DRAFT, self._kept)
         choices = [self.empty, self.bench, *self._pickers, self.live.rubric, self.sweeps.sets, self.sweeps.sets_note]
-        loaded = gr.context.Context.root_block.load(self._arrive, None, choices, **private)
+        loaded = on_arrival(self._arrive, None, choices)
         defaults = [*self.mix.defaults, NONE, *self.live.defaults, *self.sweeps.defaults]
         restored = restore_draft(loaded, DRAFT, self._kept, defaults)
         filled = [*self._pickers, self.sweeps.sets]
-        settled = restored.then(self._fill_gaps, set(filled), filled, **private)
-        settled.then(self._preview, mixed, self.mix.previewed, **private).then(self._look, seen, looked, **private)
+        settled = restored.then(self._fill_gaps, set(filled), filled, **QUIET)
+        settled.then(self._preview, mixed, self.mix.previewed, **QUIET).then(self._look, seen, looked, **QUIET)
 
     @property
     def _pickers(self) -> list[Component]:

@@ -12,13 +12,14 @@ from backend.live_bench import BenchPhase, LiveBench, Opinion
 from backend.rubrics import RubricLibrary
 from backend.types import Item, Rubric
 from ui import alpha_render, charts
-from ui.alpha_mix import MixPane, picked, shown_if_any
+from ui.alpha_mix import MixPane
+from ui.events import QUIET, Update
 from ui.examples import EXAMPLES, Example
+from ui.fields import picked, shown_if_any
 from ui.shell import shown
 
 KEPT_OPINIONS = 6
 MOST_RESPONSES = 2
-Update = dict[Component, Any]
 
 
 @dataclass(frozen=True)
@@ -84,15 +85,15 @@ class LivePane:
     def looked(self) -> list[Component]:
         return [self.status, self.load, self.clear]
 
-    def wire(self, mix: MixPane, private: dict[str, Any]) -> None:
+    def wire(self, mix: MixPane) -> None:
         asked = {*mix.fields, *self.fields, self.trail}
         answered = [self.result, self.chart, self.side_by_side, self.trail]
-        self.load.click(self._loader(mix), set(mix.fields), self.looked, **private)
-        self.clear.click(self._clear, None, self.looked, **private)
-        mix.alpha.change(self._mover(mix), asked, answered, trigger_mode="always_last", **private)
-        self.ask.click(self._asker(mix), asked, answered, trigger_mode="always_last", **private)
+        self.load.click(self._loader(mix), set(mix.fields), self.looked, **QUIET)
+        self.clear.click(self._clear, None, self.looked, **QUIET)
+        mix.alpha.change(self._mover(mix), asked, answered, trigger_mode="always_last", **QUIET)
+        self.ask.click(self._asker(mix), asked, answered, trigger_mode="always_last", **QUIET)
         for button, example in self.examples:
-            button.click(self._filler(example), None, self.fields, **private)
+            button.click(self._filler(example), None, self.fields, **QUIET)
 
     def look(self, data: Mapping[Component, Any]) -> Update:
         """How far loading is, if that differs from what the page shows."""

@@ -11,14 +11,13 @@ from backend.errors import SHOWN, NotFoundError
 from backend.jobs import JobKind, Jobs, JobState
 from backend.merge_spec import DEFAULTS, USES
 from ui import alpha_render
+from ui.events import Update
+from ui.fields import NONE, document, picked, picker, shown_if_any
 from ui.job_list import PRESS, job_list, press
 from ui.shell import escape
 
 LIST_NAME = "Merges under way"
 DEFAULT_ALPHA = 0.5
-NONE = 0
-"""In a hidden field for an id: the browser has no other value for an empty number."""
-Update = dict[Component, Any]
 
 
 class MixPane:
@@ -178,27 +177,3 @@ class MixPane:
         except NotFoundError as error:
             return alpha_render.not_live(str(error))
         return alpha_render.made(view, result["recipe_digest"], result.get("activation"), before=False)
-
-
-def picker(label: str, info: str, *, visible: bool = True) -> gr.Dropdown:
-    """A choice among models; its value is the id."""
-    return gr.Dropdown([], label=label, info=info, allow_custom_value=True, visible=visible, min_width=220)
-
-
-def document(label: str, *, lines: int) -> gr.Textbox:
-    """A text to read and to copy."""
-    classes = ["assay-document", "assay-code"]
-    return gr.Textbox(label=label, lines=lines, max_lines=30, interactive=False, elem_classes=classes)
-
-
-def shown_if_any(html: str) -> Any:
-    """An empty pane would leave a gap."""
-    return gr.update(value=html, visible=bool(html))
-
-
-def picked(value: Any) -> int | None:
-    """The id that a field holds, if it holds one."""
-    try:
-        return int(value) or None
-    except (TypeError, ValueError):
-        return None

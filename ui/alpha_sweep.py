@@ -14,14 +14,15 @@ from backend.merge_spec import DEFAULTS, USES
 from backend.sweep_results import SweepResult, SweptSet
 from backend.types import Mode
 from ui import alpha_charts, alpha_render, job_list
-from ui.alpha_mix import NONE, MixPane, document, picked, picker, shown_if_any
+from ui.alpha_mix import MixPane
+from ui.events import QUIET, Update
+from ui.fields import NONE, document, picked, picker, shown_if_any
 from ui.job_list import PRESS, badge, job_status
 from ui.shell import escape, shown, tell
 
 LIST_NAME = "Sweeps"
 GRID = "0..1 by 0.1"
 ROWS = 100
-Update = dict[Component, Any]
 
 
 class SweepPane:
@@ -114,20 +115,20 @@ class SweepPane:
         chosen = [self.direct_set, self.pairwise_set, self.point, self.own_point, self.activate]
         return [self.list, self.opened, self.drawn, self.panel, self.title, self.flags, *figures, *chosen, self.asked]
 
-    def wire(self, mix: MixPane, private: dict[str, Any]) -> None:
+    def wire(self, mix: MixPane) -> None:
         outputs = self.panel_outputs
         wish = {mix.direct, mix.pairwise, *self.fields}
-        self.start.click(self._starter(mix), wish | set(self.seen), outputs, **private)
-        self.list.select(self._press, set(self.seen), outputs, **private)
+        self.start.click(self._starter(mix), wish | set(self.seen), outputs, **QUIET)
+        self.list.select(self._press, set(self.seen), outputs, **QUIET)
         gr.on(
             [self.direct_set.input, self.pairwise_set.input],
-            self._redraw, set(self.seen), outputs, trigger_mode="always_last", **private,
+            self._redraw, set(self.seen), outputs, trigger_mode="always_last", **QUIET,
         )  # fmt: skip
-        self.point.input(self._choose, set(self.seen), outputs, trigger_mode="always_last", **private)
+        self.point.input(self._choose, set(self.seen), outputs, trigger_mode="always_last", **QUIET)
         sized = [self.alphas, self.methods, self.sets, self.rows, self.base, self.joint]
         gr.on(
             [field.change for field in sized], self._measure, set(sized), [self.size, self.density, self.lambda_],
-            trigger_mode="always_last", **private,
+            trigger_mode="always_last", **QUIET,
         )  # fmt: skip
 
     def offer_sets(self) -> Update:
@@ -264,8 +265,8 @@ class SweepPane:
             self.flags: shown_if_any(alpha_render.flags(result)),
             self.direct_set: _set_picker(direct, drawn_direct),
             self.pairwise_set: _set_picker(pairwise, drawn_pairwise),
-            self.curve: gr.update(value=curve, visible=curve is not None),
-            self.pareto: gr.update(value=pareto, visible=pareto is not None),
+            self.curve: shown_if_any(curve),
+            self.pareto: shown_if_any(pareto),
             self.best: alpha_render.best_list(result) if keys else "",
             self.table: alpha_render.single_joint_merged(result),
             self.point: gr.update(choices=keys, value=key, visible=bool(keys)),

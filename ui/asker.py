@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from backend.accounts import Accounts, Person, Role
+from ui.events import on_arrival
 from ui.shell import escape, shown
 
 PERSON = "assay_person"
@@ -44,9 +45,7 @@ def who_is_here(least: dict[str, Role]) -> None:
             f"({person.role}) <button>Sign out</button></form>"
         )
 
-    gr.context.Context.root_block.load(
-        tell_who, None, [line], api_visibility="private", show_progress="hidden", queue=False
-    )
+    on_arrival(tell_who, None, [line], queue=False)
 
 
 def guard(demo: gr.Blocks, least: dict[str, Role], who: Who, accounts: Accounts) -> None:

@@ -12,6 +12,8 @@ import gradio as gr
 from gradio.components import Component
 from gradio.events import Dependency
 
+from ui.events import PRIVATE
+
 
 def keep_draft(key: str, fields: Sequence[Component]) -> None:
     """Save the fields' values whenever one changes, in the browser, without asking the server."""
@@ -23,7 +25,7 @@ def keep_draft(key: str, fields: Sequence[Component]) -> None:
         }}
         return [];
     }}"""
-    gr.on([field.change for field in fields], None, list(fields), None, js=script, api_visibility="private")
+    gr.on([field.change for field in fields], None, list(fields), None, js=script, **PRIVATE)
 
 
 def restore_draft(after: Dependency, key: str, fields: Sequence[Component], defaults: Sequence[Any]) -> Dependency:
@@ -48,4 +50,4 @@ def restore_draft(after: Dependency, key: str, fields: Sequence[Component], defa
             return present.map((_, position) => untouched(position) && news(position) ? values[position] : stays);
         }} catch {{ return present.map(() => stays); }}
     }}"""
-    return after.then(None, list(fields), list(fields), js=script, api_visibility="private")
+    return after.then(None, list(fields), list(fields), js=script, **PRIVATE)

@@ -18,6 +18,8 @@ from backend.registry import Registry
 from backend.training_progress import Progress, progress_of
 from ui import training_charts
 from ui.draft import keep_draft, restore_draft
+from ui.events import QUIET, Update, on_arrival
+from ui.fields import shown_if_any
 from ui.job_list import PRESS, badge, duration, job_list, job_status, press
 from ui.shell import escape, shown, tell
 
@@ -36,7 +38,6 @@ NO_TRAINING = (
     "with rows to learn from, and press Train. It goes on behind the page, survives a restart, and can be stopped and "
     "gone on with. Train one expert for each format from the same base: those two can be merged.</p></div>"
 )
-Update = dict[Component, Any]
 
 
 def build(jobs: Jobs, registry: Registry, home: Path, who: Callable[[], int]) -> None:
@@ -143,25 +144,24 @@ class _ExpertsPage:
         return [self.name, self.format, self.base, self.preset, *places, *self.settings.values()]
 
     def wire(self) -> None:
-        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         shown_now = [self.list, self.opened, self.seen]
         panel = [self.panel, self.title, self.loss, self.agreement, self.card, self.asked]
         outputs = [*shown_now, *panel]
 
-        self.preset.input(self._fill, [self.preset], list(self.settings.values()), **private)
+        self.preset.input(self._fill, [self.preset], list(self.settings.values()), **QUIET)
         gr.on(
             [field.change for field in self._fields], self._preview, set(self._fields), [self.faults, self.exact],
-            trigger_mode="always_last", **private,
+            trigger_mode="always_last", **QUIET,
         )  # fmt: skip
-        self.train.click(self._train, {*self._fields, *shown_now}, outputs, **private)
-        self.list.select(self._press, set(shown_now), outputs, **private)
-        gr.Timer(REFRESH_SECONDS).tick(self._refresh, set(shown_now), outputs, **private)
+        self.train.click(self._train, {*self._fields, *shown_now}, outputs, **QUIET)
+        self.list.select(self._press, set(shown_now), outputs, **QUIET)
+        gr.Timer(REFRESH_SECONDS).tick(self._refresh, set(shown_now), outputs, **QUIET)
 
         keep_draft(DRAFT, self._fields)
-        loaded = gr.context.Context.root_block.load(self._arrive, set(shown_now), [self.base, *outputs], **private)
+        loaded = on_arrival(self._arrive, set(shown_now), [self.base, *outputs])
         defaults = ["", "direct", None, "starter", "", 0, "", "", DEV_LIMIT, *_preset_values("starter").values()]
         restored = restore_draft(loaded, DRAFT, self._fields, defaults)
-        restored.then(self._preview, set(self._fields), [self.faults, self.exact], **private)
+        restored.then(self._preview, set(self._fields), [self.faults, self.exact], **QUIET)
 
     # Handlers
 
@@ -251,9 +251,9 @@ class _ExpertsPage:
         card = (job.result or {}).get("card")
         return updates | {
             self.seen: now,
-            self.loss: gr.update(value=loss, visible=loss is not None),
-            self.agreement: gr.update(value=agreement, visible=agreement is not None),
-            self.card: gr.update(value=None if card is None else _quiet(card), visible=card is not None),
+            self.loss: shown_if_any(loss),
+            self.agreement: shown_if_any(agreement),
+            self.card: shown_if_any(None if card is None else _harmless(card)),
             self.asked: json.dumps(job.spec, indent=2, ensure_ascii=False),
         }
 
@@ -289,6 +289,6 @@ def _time_left(progress: Progress) -> str:
     return f"{words.capitalize()} left." if words.startswith("less") else f"About {words} left."
 
 
-def _quiet(card: str) -> str:
+def _harmless(card: str) -> str:
     """The card without HTML and without images: it quotes data sets, and no page asks another machine for anything."""
     return card.replace("<", "&lt;").replace("![", "!\\[")

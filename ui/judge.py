@@ -15,7 +15,9 @@ from backend.serving import Phase
 from backend.types import SCORES, Item, Rubric, Sampling
 from ui import charts, progress, render
 from ui.draft import keep_draft, restore_draft
+from ui.events import PRIVATE, QUIET, Update, on_arrival
 from ui.examples import EXAMPLES, Example
+from ui.fields import picked, shown_if_any
 from ui.judge_item import BOXES, ItemPane, judge_label
 from ui.labels import LabelPanel
 from ui.services import Services
@@ -25,7 +27,6 @@ DRAFT = "assay.judge.1"
 BUSY_SECONDS, IDLE_SECONDS = 1.0, 10.0
 """How often the page looks how far the judge is; an admin may put another one into service at any time."""
 FROM_LIBRARY, IN_PLACE = "From the library", "Write one here"
-Update = dict[Component, Any]
 
 
 def build(services: Services) -> None:
@@ -152,37 +153,32 @@ class _JudgePage:
             self.result, self.chart, self.details, self.judge, self.cancel,
             self.run_id, self.verdict_id, self.anew, *self.panel.components,
         ]  # fmt: skip
-        private: dict[str, Any] = {"api_visibility": "private"}
-
         self.pane.wire(self.judge)
         shape = [*self.pane.shape, self.judge]
         filled = [self.pane.instruction, self.pane.reference, self.pane.reference_box, *self._rubric_fields, *shape]
         for button, example in zip(self.examples, EXAMPLES, strict=True):
-            button.click(self._filler(example), None, filled, show_progress="hidden", **private)
+            button.click(self._filler(example), None, filled, **QUIET)
 
         gr.on(
             [self.rubric_source.change, self.rubric_id.change],
             self._show_rubric, {self.rubric_source, self.rubric_id},
-            [self.rubric_id, self.rubric_text, self.in_place], show_progress="hidden", **private,
+            [self.rubric_id, self.rubric_text, self.in_place], **QUIET,
         )  # fmt: skip
 
-        self.judge.click(self._judge, form, outputs, show_progress="hidden", concurrency_limit=None, **private)
-        self.cancel.click(self._cancel, [self.run_id], None, queue=False, show_progress="hidden", **private)
-        self.show_prompt.click(self._show_prompt, form, [self.prompt], **private)
-        self.poll.tick(self._poll, None, [self.status, self.retry, self.poll], show_progress="hidden", **private)
-        self.retry.click(self._retry, None, [self.status, self.retry, self.poll], show_progress="hidden", **private)
+        self.judge.click(self._judge, form, outputs, concurrency_limit=None, **QUIET)
+        self.cancel.click(self._cancel, [self.run_id], None, queue=False, **QUIET)
+        self.show_prompt.click(self._show_prompt, form, [self.prompt], **PRIVATE)
+        self.poll.tick(self._poll, None, [self.status, self.retry, self.poll], **QUIET)
+        self.retry.click(self._retry, None, [self.status, self.retry, self.poll], **QUIET)
 
         keep_draft(DRAFT, self._kept_fields)
-        blocks = gr.context.Context.root_block
-        opened = blocks.load(self._choices, None, [self.rubric_id], show_progress="hidden", **private)
+        opened = on_arrival(self._choices, None, [self.rubric_id])
         defaults = [field.value for field in self._kept_fields]
         restored = restore_draft(opened, DRAFT, self._kept_fields, defaults)
-        arrived = restored.then(
-            self._arrive, form, [*shape, self.pane.reference_box, self.rubric_id], show_progress="hidden", **private
-        )
+        arrived = restored.then(self._arrive, form, [*shape, self.pane.reference_box, self.rubric_id], **QUIET)
         arrived.then(
             self._come_back, [self.run_id, self.verdict_id], outputs,
-            show_progress="hidden", concurrency_limit=None, **private,
+            concurrency_limit=None, **QUIET,
         )  # fmt: skip
 
     # Handlers: the form
@@ -214,13 +210,13 @@ class _JudgePage:
     @shown
     def _show_rubric(self, data: Mapping[Component, Any]) -> Update:
         in_place = data[self.rubric_source] == IN_PLACE
-        rubric_id = _number(data[self.rubric_id])
+        rubric_id = picked(data[self.rubric_id])
         text = ""
         if not in_place and rubric_id is not None:
             text = render.rubric_text(self._services.library.get(rubric_id).rubric)
         return {
             self.rubric_id: gr.update(visible=not in_place),
-            self.rubric_text: gr.update(value=text, visible=bool(text)),
+            self.rubric_text: shown_if_any(text),
             self.in_place: gr.update(visible=in_place),
         }
 
@@ -259,11 +255,10 @@ class _JudgePage:
 
     def _verdict(self, verdict_id: int, *, from_store: bool) -> Update:
         detail = self._services.history.open(verdict_id, self._services.who())
-        figure = charts.verdict(detail.result)
         return {
             self.verdict_id: verdict_id,
             self.result: render.verdict_card(detail, from_store=from_store),
-            self.chart: gr.update(value=figure, visible=figure is not None),
+            self.chart: shown_if_any(charts.verdict(detail.result)),
             self.details: render.verdict_details(detail),
             **self.panel.show(detail),
         }
@@ -296,9 +291,9 @@ class _JudgePage:
     @shown
     def _arrive(self, data: Mapping[Component, Any]) -> Update:
         """After a refresh: as many boxes as there were; at the first visit, a rubric. What was filled by now stays."""
-        count = min(max(_number(data[self.pane.count]) or 1, 1), BOXES)
+        count = min(max(picked(data[self.pane.count]) or 1, 1), BOXES)
         updates: Update = {self.pane.reference_box: gr.update(open=True) if data[self.pane.reference] else gr.update()}
-        if _number(data[self.rubric_id]) is None:
+        if picked(data[self.rubric_id]) is None:
             updates[self.rubric_id] = self._named(EXAMPLES[0].rubric)
         if count > 1:
             updates |= {**self.pane.frame(count), self.judge: judge_label(count)}
@@ -339,7 +334,7 @@ class _JudgePage:
         in_place = data[self.rubric_source] == IN_PLACE
         return _Form(
             item=self.pane.item(data),
-            rubric_id=None if in_place else _number(data[self.rubric_id]),
+            rubric_id=None if in_place else picked(data[self.rubric_id]),
             rubric=Rubric(data[self.criterion] or "", tuple(data[level] or "" for level in self.levels))
             if in_place
             else None,
@@ -365,11 +360,3 @@ class _JudgePage:
         if form.rubric_id is None:
             raise InvalidInputError(f"No rubric is chosen. Pick one, or choose “{IN_PLACE}”.")
         return self._services.library.get(form.rubric_id)
-
-
-def _number(value: Any) -> int | None:
-    """The whole number that a field holds, if it holds one."""
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        return None

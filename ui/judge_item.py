@@ -7,10 +7,10 @@ import gradio as gr
 from gradio.components import Component
 
 from backend.types import Item, letter
+from ui.events import QUIET, Update
 
 BOXES = 8
 """Responses that the page takes; an item of a project may have more."""
-Update = dict[Component, Any]
 
 
 class ItemPane:
@@ -57,7 +57,6 @@ class ItemPane:
 
     def wire(self, judge: gr.Button) -> None:
         """judge: the button that names what is done with so many responses."""
-        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         arranged, shape = {self.count, *self.responses}, [*self.shape, judge]
 
         def arranges(button: gr.Button, arrange: Callable[[list[str], int], tuple[list[str], int]]) -> None:
@@ -65,7 +64,7 @@ class ItemPane:
                 texts, count = arrange(self.texts(data), int(data[self.count]))
                 return {**self.shaped(texts, count), judge: judge_label(count)}
 
-            button.click(handle, arranged, shape, **quiet)
+            button.click(handle, arranged, shape, **QUIET)
 
         arranges(self.add, lambda texts, count: (texts, count + 1))
         for position, (_, up, down, remove) in enumerate(self.tools):

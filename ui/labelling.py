@@ -9,6 +9,7 @@ from gradio.components import Component
 from backend.errors import SHOWN, InvalidInputError
 from backend.labelling import Given, Task
 from backend.projects import ProjectState, ProjectView
+from ui.events import QUIET, Update, on_arrival
 from ui.labelling_render import Seen, board, nothing_left, recent_list, reveal
 from ui.services import Services
 from ui.shell import shown, tell
@@ -102,7 +103,6 @@ element.addEventListener("click", (event) => {
     if (button) trigger("select", {item: Number(button.dataset.item), round: Number(button.dataset.round)});
 });
 """
-Update = dict[Component, Any]
 
 
 def build(services: Services) -> None:
@@ -131,12 +131,11 @@ class _LabellingPage:
 
     def wire(self) -> None:
         """Join the components to their handlers."""
-        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         outputs = [self.project, self.board, self.reveal, self.recent]
-        gr.context.Context.root_block.load(self._arrive, {self.project}, outputs, **private)
-        self.project.input(self._choose, {self.project}, outputs, **private)
-        self.board.select(self._act, {self.project}, outputs, **private)
-        self.recent.select(self._reopen, {self.project}, outputs, **private)
+        on_arrival(self._arrive, {self.project}, outputs)
+        self.project.input(self._choose, {self.project}, outputs, **QUIET)
+        self.board.select(self._act, {self.project}, outputs, **QUIET)
+        self.recent.select(self._reopen, {self.project}, outputs, **QUIET)
 
     @shown
     def _arrive(self, data: Mapping[Component, Any]) -> Update:

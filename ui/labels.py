@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import gradio as gr
 from gradio.components import Component
@@ -15,9 +14,9 @@ from backend.labels import Labels, LabelView
 from backend.results import order_words, parse_order
 from backend.types import SCORES, Mode
 from ui import render
+from ui.events import QUIET, Update
 from ui.shell import shown
 
-Update = dict[Component, Any]
 WINNER_CHOICES = [("A is better", "A"), ("B is better", "B"), ("Tie", "tie")]
 
 
@@ -81,14 +80,13 @@ class LabelPanel:
         return {self._group: gr.update(visible=False), self._shown: None}
 
     def _wire(self) -> list[Dependency]:
-        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         said = [self._shown, self._standing, self._note, self._undo, self._form, self._trail]
-        self._override.click(lambda: gr.update(visible=True), None, [self._form], **private)
+        self._override.click(lambda: gr.update(visible=True), None, [self._form], **QUIET)
         choice = [self._shown, self._score, self._winner, self._order, self._note]
         return [
-            self._agree.click(self._on_agree, [self._shown, self._note], said, **private),
-            gr.on([self._save.click, self._order.submit], self._on_save, choice, said, **private),
-            self._undo.click(self._on_undo, [self._shown], said, **private),
+            self._agree.click(self._on_agree, [self._shown, self._note], said, **QUIET),
+            gr.on([self._save.click, self._order.submit], self._on_save, choice, said, **QUIET),
+            self._undo.click(self._on_undo, [self._shown], said, **QUIET),
         ]
 
     @shown

@@ -10,6 +10,8 @@ from backend.model_views import ModelView, Presence
 from backend.registering import RegisteringPhase
 from backend.serving import ChangePhase
 from ui import making_charts, model_render, progress
+from ui.events import QUIET, Update, on_arrival
+from ui.fields import shown_if_any
 from ui.services import Services
 from ui.shell import shown, tell
 
@@ -35,7 +37,6 @@ element.addEventListener('click', async (event) => {
 """
 """A click anywhere in a row opens it; its link works with the keyboard and in a tab of its own."""
 SHOW_OPENED = "() => document.getElementById('opened-model')?.scrollIntoView({behavior: 'smooth', block: 'start'})"
-Update = dict[Component, Any]
 
 
 def build(services: Services) -> None:
@@ -108,7 +109,6 @@ class _ModelsPage:
     # Events
 
     def wire(self) -> None:
-        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         told: list[Component] = [
             self._status, self._give_up, self._outcome, self._register, self._stop, self._registered, self._poll,
             self._seen,
@@ -120,21 +120,21 @@ class _ModelsPage:
         everything = [*told, self._table, *opened]
         now: list[Component] = [self._opened_id, self._all]
 
-        arrived = gr.context.Context.root_block.load(self._arrive, now, everything, **quiet)
-        arrived.success(None, None, None, js=SHOW_OPENED, **quiet)
-        self._poll.tick(self._look, [*now, self._seen], everything, **quiet)
-        self._all.input(self._list, now, [self._table], **quiet)
+        arrived = on_arrival(self._arrive, now, everything)
+        arrived.success(None, None, None, js=SHOW_OPENED, **QUIET)
+        self._poll.tick(self._look, [*now, self._seen], everything, **QUIET)
+        self._all.input(self._list, now, [self._table], **QUIET)
         for clicked in (self._table, self._words):
-            clicked.select(self._open, now, everything, **quiet).success(None, None, None, js=SHOW_OPENED, **quiet)
+            clicked.select(self._open, now, everything, **QUIET).success(None, None, None, js=SHOW_OPENED, **QUIET)
         gr.on(
-            [self._register.click, self._place.submit], self._begin_to_register, [self._place], told, **quiet
-        ).success(lambda: "", None, [self._place], **quiet)
-        self._stop.click(self._cancel_registering, None, told, **quiet)
-        self._activate.click(self._begin_to_activate, now, everything, **quiet)
-        self._give_up.click(self._cancel_activating, None, told, **quiet)
-        self._delete.click(self._ask, [self._opened_id], [self._question, self._confirm], **quiet)
-        self._keep.click(lambda: gr.update(visible=False), None, [self._confirm], **quiet)
-        self._do_delete.click(self._remove, now, everything, **quiet)
+            [self._register.click, self._place.submit], self._begin_to_register, [self._place], told, **QUIET
+        ).success(lambda: "", None, [self._place], **QUIET)
+        self._stop.click(self._cancel_registering, None, told, **QUIET)
+        self._activate.click(self._begin_to_activate, now, everything, **QUIET)
+        self._give_up.click(self._cancel_activating, None, told, **QUIET)
+        self._delete.click(self._ask, [self._opened_id], [self._question, self._confirm], **QUIET)
+        self._keep.click(lambda: gr.update(visible=False), None, [self._confirm], **QUIET)
+        self._do_delete.click(self._remove, now, everything, **QUIET)
 
     # Handlers
 
@@ -212,10 +212,10 @@ class _ModelsPage:
         return {
             self._status: progress.serving_status(state),
             self._give_up: gr.update(visible=changing),
-            self._outcome: _shown_if_any(progress.change_outcome(state)),
+            self._outcome: shown_if_any(progress.change_outcome(state)),
             self._register: gr.update(interactive=not running),
             self._stop: gr.update(visible=running),
-            self._registered: _shown_if_any(model_render.registering_status(registering)),
+            self._registered: shown_if_any(model_render.registering_status(registering)),
             self._poll: gr.Timer(BUSY_SECONDS if busy else IDLE_SECONDS),
             self._seen: self._moment(),
         }
@@ -255,7 +255,7 @@ class _ModelsPage:
             self._delete: gr.update(interactive=view.presence is not Presence.REMOVED),
             self._confirm: gr.update(visible=False),
             self._words: model_render.lineage_words(family),
-            self._graph: gr.update(value=figure, visible=figure is not None),
+            self._graph: shown_if_any(figure),
             self._figures: model_render.measurement_table(view.measurements),
             self._papers: model_render.model_papers(view, self._registry.manifest(opened_id)),
         }
@@ -274,11 +274,6 @@ class _ModelsPage:
 
 
 _OUT_OF_SIGHT = (Presence.REMOVED, Presence.IN_MEMORY, Presence.ELSEWHERE)
-
-
-def _shown_if_any(html: str) -> Any:
-    """An empty pane would leave a gap."""
-    return gr.update(value=html, visible=bool(html))
 
 
 def _required(opened_id: int | None) -> int:

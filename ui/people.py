@@ -8,6 +8,7 @@ from gradio.components import Component
 
 from backend.accounts import Person, Role
 from backend.errors import InvalidInputError
+from ui.events import QUIET, Update, on_arrival
 from ui.services import Services
 from ui.shell import escape, shown, tell
 
@@ -16,7 +17,6 @@ ROLES = [
     ("lead: projects, rubrics, agreement, adjudication", str(Role.LEAD)),
     ("admin: everything, also models and people", str(Role.ADMIN)),
 ]
-Update = dict[Component, Any]
 
 
 def build(services: Services) -> None:
@@ -55,16 +55,15 @@ class _PeoplePage:
 
     def wire(self) -> None:
         """Join the components to their handlers."""
-        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         listed = [self.table, self.person]
-        gr.context.Context.root_block.load(self._arrive, None, listed, **private)
+        on_arrival(self._arrive, None, listed)
         new = {self.name, self.password, self.role}
-        self.add.click(self._add, new, [*listed, self.name, self.password], **private)
-        self.change_role.click(self._change_role, {self.person, self.new_role}, listed, **private)
+        self.add.click(self._add, new, [*listed, self.name, self.password], **QUIET)
+        self.change_role.click(self._change_role, {self.person, self.new_role}, listed, **QUIET)
         fields = {self.person, self.new_password}
-        self.reset.click(self._reset, fields, [*listed, self.new_password], **private)
-        self.disable.click(self._setter(disabled=True), {self.person}, listed, **private)
-        self.enable.click(self._setter(disabled=False), {self.person}, listed, **private)
+        self.reset.click(self._reset, fields, [*listed, self.new_password], **QUIET)
+        self.disable.click(self._setter(disabled=True), {self.person}, listed, **QUIET)
+        self.enable.click(self._setter(disabled=False), {self.person}, listed, **QUIET)
 
     @shown
     def _arrive(self) -> Update:

@@ -17,6 +17,7 @@ from backend.projects import ItemOrder, ProjectDraft, ProjectState
 from backend.row_files import is_on_hub
 from backend.streams import Foremost
 from backend.types import Mode
+from ui.events import QUIET, Update, on_arrival
 from ui.projects_render import import_report, preview_table, project_card
 from ui.services import Services
 from ui.shell import shown, tell
@@ -27,7 +28,6 @@ COLUMNS = {
     "instruction": "Instruction column", "responses": "Response columns", "reference": "Reference column",
     "labels": "Column of earlier human labels", "external_id": "Id column",
 }  # fmt: skip
-Update = dict[Component, Any]
 
 
 def build(services: Services) -> None:
@@ -116,33 +116,32 @@ class _ProjectsPage:
 
     def wire(self) -> None:
         """Join the components to their handlers."""
-        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         listed = [self.project, self.card, self.rubrics]
         opened = {self.project, self.archived}
-        gr.context.Context.root_block.load(self._arrive, opened, listed, **private)
-        self.archived.change(self._arrive, opened, listed, **private)
-        self.project.change(self._show, opened, [self.card], **private)
-        self.timer.tick(self._show, opened, [self.card], **private)
+        on_arrival(self._arrive, opened, listed)
+        self.archived.change(self._arrive, opened, listed, **QUIET)
+        self.project.change(self._show, opened, [self.card], **QUIET)
+        self.timer.tick(self._show, opened, [self.card], **QUIET)
         new = {self.name, self.mode, self.rubrics, self.guidelines, self.blind, self.people, self.repeats, self.order}
         new |= {self.share, self.foremost}
-        self.order.change(self._show_streams, [self.order], [self.streams], **private)
-        self.create.click(self._create, {*new, *opened}, [self.project, self.card, self.name], **private)
+        self.order.change(self._show_streams, [self.order], [self.streams], **QUIET)
+        self.create.click(self._create, {*new, *opened}, [self.project, self.card, self.name], **QUIET)
         fields = {self.project, self.file, self.hub, self.leave_out, *self.columns.values()}
         guessed = [self.preview, self.report, *self.columns.values()]
-        gr.on([self.file.upload, self.hub.submit], self._guess, fields, guessed, **private)
-        self.look.click(self._preview, fields, [self.preview], **private)
-        self.take.click(self._take, fields, [self.report, self.card], **private)
+        gr.on([self.file.upload, self.hub.submit], self._guess, fields, guessed, **QUIET)
+        self.look.click(self._preview, fields, [self.preview], **QUIET)
+        self.take.click(self._take, fields, [self.report, self.card], **QUIET)
         for button, state in (
             (self.close, ProjectState.CLOSED),
             (self.reopen, ProjectState.OPEN),
             (self.archive, ProjectState.ARCHIVED),
         ):
-            button.click(self._setter(state), opened, listed, **private)
-        self.judge.click(self._starter(failed_only=False), opened, [self.card], **private)
-        self.retry.click(self._starter(failed_only=True), opened, [self.card], **private)
+            button.click(self._setter(state), opened, listed, **QUIET)
+        self.judge.click(self._starter(failed_only=False), opened, [self.card], **QUIET)
+        self.retry.click(self._starter(failed_only=True), opened, [self.card], **QUIET)
         for button, act in ((self.pause, "pause"), (self.resume, "resume"), (self.cancel, "cancel")):
-            button.click(self._job_act(act), opened, [self.card], **private)
-        self.export.click(self._export, {self.project, self.form, self.suffix}, [self.exported], **private)
+            button.click(self._job_act(act), opened, [self.card], **QUIET)
+        self.export.click(self._export, {self.project, self.form, self.suffix}, [self.exported], **QUIET)
 
     @shown
     def _arrive(self, data: Mapping[Component, Any]) -> Update:

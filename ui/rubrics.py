@@ -14,6 +14,7 @@ from backend.rubric_files import ImportReport
 from backend.rubrics import RubricLibrary, RubricView
 from backend.types import SCORES, digest_of
 from ui.draft import keep_draft, restore_draft
+from ui.events import PRIVATE, QUIET, Update, on_arrival
 from ui.shell import escape, shown, tell
 
 DRAFT = "assay.rubrics.1"
@@ -33,7 +34,6 @@ DOWNLOAD = """(text) => {
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
     return [];
 }"""
-Update = dict[Component, Any]
 
 
 def build(library: RubricLibrary, who: Callable[[], int]) -> None:
@@ -113,7 +113,6 @@ class _RubricsPage:
 
     def wire(self) -> None:
         """Join the components to their handlers."""
-        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         fields = [self.opened, self.name, self.criterion, *self.levels]
         form = {*fields, self.search, self.archived}
         buttons = [self.save, self.archive, self.unarchive]
@@ -121,23 +120,23 @@ class _RubricsPage:
 
         gr.on(
             [self.search.change, self.archived.change], self._find, form, [self.cards],
-            trigger_mode="always_last", **private,
+            trigger_mode="always_last", **QUIET,
         )  # fmt: skip
-        self.cards.select(self._open, form, outputs, **private)
-        self.new.click(self._new, form, outputs, **private)
-        self.save.click(self._save, form, outputs, **private)
-        self.discard.click(self._discard, form, outputs, **private)
-        self.clone.click(self._clone, form, outputs, **private)
-        self.archive.click(self._archive, form, outputs, **private)
-        self.unarchive.click(self._unarchive, form, outputs, **private)
-        self.upload.upload(self._import, {*form, self.upload}, [self.cards, self.report, self.upload], **private)
-        exported = self.export.click(self._export, form, [self.payload], **private)
-        exported.success(None, [self.payload], None, js=DOWNLOAD, api_visibility="private")
+        self.cards.select(self._open, form, outputs, **QUIET)
+        self.new.click(self._new, form, outputs, **QUIET)
+        self.save.click(self._save, form, outputs, **QUIET)
+        self.discard.click(self._discard, form, outputs, **QUIET)
+        self.clone.click(self._clone, form, outputs, **QUIET)
+        self.archive.click(self._archive, form, outputs, **QUIET)
+        self.unarchive.click(self._unarchive, form, outputs, **QUIET)
+        self.upload.upload(self._import, {*form, self.upload}, [self.cards, self.report, self.upload], **QUIET)
+        exported = self.export.click(self._export, form, [self.payload], **QUIET)
+        exported.success(None, [self.payload], None, js=DOWNLOAD, **PRIVATE)
 
         keep_draft(DRAFT, fields)
-        loaded = gr.context.Context.root_block.load(self._find, form, [self.cards], **private)
+        loaded = on_arrival(self._find, form, [self.cards])
         restored = restore_draft(loaded, DRAFT, fields, [_Opened.of(None).written(), *[""] * (len(fields) - 1)])
-        restored.then(self._arrive, form, outputs, **private)
+        restored.then(self._arrive, form, outputs, **QUIET)
 
     # Handlers: the library
 
