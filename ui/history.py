@@ -1,7 +1,6 @@
 """The history page: find a verdict, open it whole, and label it."""
 
 from collections.abc import Callable
-from typing import Any
 
 import gradio as gr
 from gradio.components import Component
@@ -10,11 +9,13 @@ from backend.history import Agreement, Filter, History, HistoryPage
 from backend.labels import Labels
 from backend.types import Mode
 from ui import charts, render
+from ui.events import PRIVATE, QUIET, Update, on_arrival
+from ui.fields import shown_if_any
+from ui.history_render import MODE_NAMES, history_table, pager_words
 from ui.labels import LabelPanel
 from ui.shell import shown
 
-Update = dict[Component, Any]
-MODE_CHOICES = [("Any", ""), ("Score", "direct"), ("Pair", "pairwise"), ("Ranking", "ranking")]
+MODE_CHOICES = [("Any", ""), *((name, str(mode)) for mode, name in MODE_NAMES.items())]
 AGREEMENT_CHOICES = [
     ("Any", "any"),
     ("Agreed", "agreed"),
@@ -85,23 +86,20 @@ class _HistoryPage:
                     self._details = gr.HTML(label="Feedback and maker")
 
     def wire(self) -> None:
-        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         paged: list[Component] = [self._number, self._table, self._previous, self._where, self._next]
         opened: list[Component] = [
             self._opened, self._title, self._item, self._card, self._chart, self._details, *self._panel.components,
         ]  # fmt: skip
 
-        arrived = gr.context.Context.root_block.load(
-            self._arrive, None, [self._model, self._rubric, *paged, *opened], **quiet
-        )
-        arrived.success(None, None, None, js=SHOW_OPENED, **quiet)
+        arrived = on_arrival(self._arrive, None, [self._model, self._rubric, *paged, *opened])
+        arrived.success(None, None, None, js=SHOW_OPENED, **QUIET)
         changes = [self._model.input, self._rubric.input, self._mode.input, self._agreement.input, self._text.submit]
-        gr.on(changes, self._first_page, self._filters, paged, api_visibility="private", show_progress_on=[self._table])
-        self._previous.click(self._newer, [self._number, *self._filters], paged, **quiet)
-        self._next.click(self._older, [self._number, *self._filters], paged, **quiet)
-        self._table.select(self._open, None, opened, **quiet).success(None, None, None, js=SHOW_OPENED, **quiet)
+        gr.on(changes, self._first_page, self._filters, paged, **PRIVATE, show_progress_on=[self._table])
+        self._previous.click(self._newer, [self._number, *self._filters], paged, **QUIET)
+        self._next.click(self._older, [self._number, *self._filters], paged, **QUIET)
+        self._table.select(self._open, None, opened, **QUIET).success(None, None, None, js=SHOW_OPENED, **QUIET)
         for saved in self._panel.saved:
-            saved.success(self._same_page, [self._number, *self._filters], paged, **quiet)
+            saved.success(self._same_page, [self._number, *self._filters], paged, **QUIET)
 
     # Handlers
 
@@ -145,8 +143,8 @@ class _HistoryPage:
         page: HistoryPage = self._history.page(filter, number, self._who())
         return {
             self._number: page.number,
-            self._table: render.history_table(page, filtered=filter != Filter()),
-            self._where: render.pager_words(page),
+            self._table: history_table(page, filtered=filter != Filter()),
+            self._where: pager_words(page),
             self._previous: gr.update(interactive=page.number > 1, visible=page.pages > 1),
             self._next: gr.update(interactive=page.number < page.pages, visible=page.pages > 1),
         }
@@ -158,7 +156,7 @@ class _HistoryPage:
             self._title: f"<h2>Verdict {detail.id}</h2>",
             self._item: render.item_block(detail) + render.rubric_block(detail),
             self._card: render.verdict_card(detail),
-            self._chart: _plot(
+            self._chart: shown_if_any(
                 charts.verdict(detail.result), label="Strength" if detail.mode is Mode.RANKING else "Distribution"
             ),
             self._details: render.verdict_details(detail),
@@ -180,7 +178,3 @@ def _filter(model: str, rubric: str, mode: str, agreement: str, text: str) -> Fi
         agreement=Agreement(agreement),
         text=text,
     )
-
-
-def _plot(figure: Any, **changes: Any) -> Any:
-    return gr.update(value=figure, visible=figure is not None, **changes)

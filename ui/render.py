@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from backend.history import HistoryPage, HistoryRow, ReadingDetail, VerdictDetail
+from backend.history import ReadingDetail, VerdictDetail
 from backend.labels import AGREE, LabelView
 from backend.results import best_to_worst, result_words
 from backend.types import (
     SCORES,
     Finish,
-    Mode,
     PairVerdict,
     ParsedPair,
     ParsedScore,
@@ -22,7 +21,6 @@ from backend.types import (
 )
 from ui.shell import escape
 
-MODE_NAMES = {Mode.DIRECT: "Score", Mode.PAIRWISE: "Pair", Mode.RANKING: "Ranking"}
 RECIPE_NAMES = {
     "method": "Merge method",
     "alpha": "Merge alpha (weight of the direct expert)",
@@ -239,7 +237,7 @@ def _reading(detail: ReadingDetail, *, alone: bool, folded: bool) -> str:
     notes = [FINISH_NOTES[reading.finish]] if reading.finish in FINISH_NOTES else []
     if result is None:
         notes.append("No result could be read from it.")
-    written = f"<div class='assay-text' dir='auto' tabindex='0'>{escape(reading.feedback)}</div>"
+    written = _pasted(reading.feedback)
     if not reading.feedback:
         written = "<p class='assay-muted'>Verdict only: no feedback was asked for.</p>"
     if result is None:
@@ -264,12 +262,16 @@ def marked_block(title: str, shown: str) -> str:
 
 
 def _text(title: str, text: str) -> str:
-    return f"<h4>{title}</h4><div class='assay-text' dir='auto' tabindex='0'>{escape(text)}</div>"
+    return f"<h4>{title}</h4>{_pasted(text)}"
 
 
 def _folded(title: str, text: str) -> str:
-    body = f"<div class='assay-text' dir='auto' tabindex='0'>{escape(text)}</div>"
-    return f"<details><summary>{title}</summary>{body}</details>"
+    return f"<details><summary>{title}</summary>{_pasted(text)}</details>"
+
+
+def _pasted(text: str) -> str:
+    """As plain text that keeps its lines, in a box that scrolls and that keys can reach."""
+    return f"<div class='assay-text' dir='auto' tabindex='0'>{escape(text)}</div>"
 
 
 # Labels
@@ -282,8 +284,7 @@ def standing_label(label: LabelView | None) -> str:
     badge = "<span class='assay-badge'>Agrees</span>"
     if not label.agrees:
         badge = "<span class='assay-badge assay-badge-warn'>Overridden</span>"
-    note = f"<div class='assay-text' dir='auto'>{escape(label.note)}</div>" if label.note else ""
-    return f"<p>Your label: <strong>{escape(label.words)}</strong> {badge}</p>{note}"
+    return f"<p>Your label: <strong>{escape(label.words)}</strong> {badge}</p>{_note(label)}"
 
 
 def label_trail(labels: Sequence[LabelView]) -> str:
@@ -292,17 +293,16 @@ def label_trail(labels: Sequence[LabelView]) -> str:
         return ""
     entries = "".join(
         f"<li>{moment(label.created_at)} · {escape(label.author)} · {_event_words(label)}"
-        + (
-            f"<div class='assay-text' dir='auto'>{escape(label.note)}</div>"
-            if label.note and not label.restores_id
-            else ""
-        )
-        + "</li>"
+        f"{'' if label.restores_id else _note(label)}</li>"
         for label in labels
     )
     return (
         f"<details class='assay-trail'><summary>Trail of labels ({len(labels)})</summary><ol>{entries}</ol></details>"
     )
+
+
+def _note(label: LabelView) -> str:
+    return f"<div class='assay-text' dir='auto'>{escape(label.note)}</div>" if label.note else ""
 
 
 def _event_words(label: LabelView) -> str:
@@ -312,73 +312,6 @@ def _event_words(label: LabelView) -> str:
     if label.restores_id is not None:
         return f"{words} stands again"
     return f"agreed: {words}" if label.kind == AGREE else f"said {words}"
-
-
-# History
-
-
-def history_table(page: HistoryPage, *, filtered: bool) -> str:
-    """The rows of a page, each with a link that opens its verdict (style.css makes cards of them on narrow screens)."""
-    if not page.rows:
-        if filtered:
-            return (
-                "<div class='assay-empty'><p><strong>Nothing matches.</strong></p>"
-                "<p>Widen or clear the filters.</p></div>"
-            )
-        return (
-            "<div class='assay-empty'><p><strong>No verdicts yet.</strong></p>"
-            "<p>Judge a response on the first page; what the judge says is kept here.</p></div>"
-        )
-    names = ("When", "Instruction", "Rubric", "Model", "Verdict", "People")
-    heads = "".join(f"<th scope='col'>{name}</th>" for name in names)
-    rows = "".join(_history_row(row, names) for row in page.rows)
-    return (
-        "<table class='assay-history'><caption>Verdicts, the newest first</caption>"
-        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
-    )
-
-
-def pager_words(page: HistoryPage) -> str:
-    """ "26–50 of 1,234"; "10,000+" where more were found than are counted."""
-    if not page.rows:
-        return ""
-    total = f"{page.total:,}{'+' if page.more else ''}"
-    last = page.first + len(page.rows) - 1
-    hint = " <span class='assay-muted'>Narrow the filter to reach older ones.</span>" if page.more else ""
-    return f"<p class='assay-pager' role='status'>{page.first:,}–{last:,} of {total}{hint}</p>"
-
-
-def _history_row(row: HistoryRow, names: Sequence[str]) -> str:
-    sure = "" if row.confidence is None else f" <span class='assay-muted'>{_percent(row.confidence)}</span>"
-    swapped = " <span class='assay-badge assay-badge-warn'>Order-sensitive</span>" if row.order_sensitive else ""
-    cells = [
-        moment(row.created_at),
-        f"<a class='assay-open' href='?verdict={row.id}' data-verdict='{row.id}' dir='auto' "
-        f"aria-label='Open verdict {row.id}: {escape(row.instruction)}'>{escape(row.instruction)}</a>",
-        _name_cell(f"{row.rubric_name} v{row.rubric_number}"),
-        _name_cell(row.model_name),
-        f"<span class='assay-muted'>{MODE_NAMES[row.mode]}</span> <strong>{escape(row.result)}</strong>{sure}{swapped}",
-        "<br>".join(_row_label(label.words, label.author, label.agrees) for label in row.labels)
-        or "<span class='assay-muted'>–</span>",
-    ]
-    tagged = "".join(f"<td data-name='{name}'><div>{cell}</div></td>" for name, cell in zip(names, cells, strict=True))
-    return f"<tr data-verdict='{row.id}'>{tagged}</tr>"
-
-
-def _name_cell(name: str) -> str:
-    return f"<span class='assay-name-cell' dir='auto' title='{escape(name)}'>{escape(name)}</span>"
-
-
-def _row_label(words: str, author: str, agrees: bool) -> str:
-    sign = (
-        "<span class='assay-yes' title='agrees'>✓</span>"
-        if agrees
-        else "<span class='assay-no' title='says otherwise'>≠</span>"
-    )
-    return f"{sign} <strong>{escape(words)}</strong> <span class='assay-muted'>{escape(author)}</span>"
-
-
-# People and model
 
 
 # Shared
