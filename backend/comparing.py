@@ -152,6 +152,7 @@ def _compared(
     kind = selection.kind or _kind(rows, beside)
     of_kind = labels.of(kind)
     people = people | rows.rater_names()
+    drawn = labels.only(of_kind & (beside != NONE) & (labels.drawn > 0))
     counts = Counts(
         blind=int(labels.of(Kind.BLIND).sum()),
         after=int(labels.of(Kind.AFTER).sum()),
@@ -161,9 +162,9 @@ def _compared(
         outside=labels.outside,
         between=labels.between,
         chosen=int((of_kind & (beside != NONE) & (labels.drawn == 0)).sum()),
-        drawn=int((of_kind & (beside != NONE) & (labels.drawn > 0)).sum()),
+        drawn=len(drawn),
     )
-    audits = _audited(labels.only(of_kind & (beside != NONE))) if selection.project_id is None else ()
+    audits = _audited(drawn) if selection.project_id is None else ()
     compared = Compared(
         mode=selection.mode,
         model=model.id,
@@ -187,9 +188,8 @@ def _compared(
     return _report(selection, model, rubrics, people, kind=kind, counts=counts, **found)
 
 
-def _audited(labels: Labels) -> list[int]:
-    """The projects in which enough items that were drawn for an audit stream are labelled."""
-    drawn = labels.only(labels.drawn > 0)
+def _audited(drawn: Labels) -> list[int]:
+    """The projects in which enough items are labelled. drawn: labels on items of audit streams."""
     size = drawn.question.max(initial=0) + 1
     projects, counts = numpy.unique(numpy.unique(drawn.project * size + drawn.question) // size, return_counts=True)
     return [int(project) for project in projects[counts >= ENOUGH]]
