@@ -120,7 +120,31 @@ def _line(panel: _Panel, points: Sequence[Point], index: int, *, named: bool) ->
     alphas = [alpha for alpha, _ in drawn]
     lows = [estimate.low if estimate.low is not None else estimate.value for _, estimate in drawn]
     highs = [estimate.high if estimate.high is not None else estimate.value for _, estimate in drawn]
-    band = Scatter(
+    values = [estimate.value for _, estimate in drawn]
+    line = Scatter(
+        x=alphas,
+        y=values,
+        yaxis=panel.axis,
+        mode="lines+markers",
+        name=points[0].method,
+        showlegend=named,
+        line={"color": colour, "width": 2.5},
+        marker={"color": colour, "size": 8, "symbol": symbol},
+        error_y=_bars(values, lows, highs, colour) if len(drawn) == 1 else None,
+        customdata=list(zip(lows, highs, [estimate.n for _, estimate in drawn], strict=True)),
+        hovertemplate=(
+            "%{fullData.name}, alpha %{x}: %{y:.3f} [%{customdata[0]:.3f}, %{customdata[1]:.3f}], "
+            "n = %{customdata[2]}<extra></extra>"
+        ),
+        cliponaxis=False,
+    )
+    return [_band(panel, alphas, lows, highs, colour), line] if len(drawn) > 1 else [line]
+
+
+def _band(panel: _Panel, alphas: Sequence[float], lows: Sequence[float], highs: Sequence[float], colour: str) -> Any:
+    from plotly.graph_objects import Scatter
+
+    return Scatter(
         x=[*alphas, *reversed(alphas)],
         y=[*highs, *reversed(lows)],
         yaxis=panel.axis,
@@ -131,8 +155,11 @@ def _line(panel: _Panel, points: Sequence[Point], index: int, *, named: bool) ->
         hoverinfo="skip",
         showlegend=False,
     )
-    values = [estimate.value for _, estimate in drawn]
-    bars = {
+
+
+def _bars(values: Sequence[float], lows: Sequence[float], highs: Sequence[float], colour: str) -> dict[str, Any]:
+    """The interval of a point that stands alone, for which there is no band."""
+    return {
         "type": "data",
         "symmetric": False,
         "array": [high - value for high, value in zip(highs, values, strict=True)],
@@ -141,24 +168,6 @@ def _line(panel: _Panel, points: Sequence[Point], index: int, *, named: bool) ->
         "width": 3,
         "color": colour,
     }
-    line = Scatter(
-        x=alphas,
-        y=values,
-        yaxis=panel.axis,
-        mode="lines+markers",
-        name=points[0].method,
-        showlegend=named,
-        line={"color": colour, "width": 2.5},
-        marker={"color": colour, "size": 8, "symbol": symbol},
-        error_y=bars if len(drawn) == 1 else None,
-        customdata=list(zip(lows, highs, [estimate.n for _, estimate in drawn], strict=True)),
-        hovertemplate=(
-            "%{fullData.name}, alpha %{x}: %{y:.3f} [%{customdata[0]:.3f}, %{customdata[1]:.3f}], "
-            "n = %{customdata[2]}<extra></extra>"
-        ),
-        cliponaxis=False,
-    )
-    return [band, line] if len(drawn) > 1 else [line]
 
 
 def _lay_out_panel(figure: Figure, panel: _Panel, result: SweepResult) -> None:
