@@ -9,14 +9,13 @@ from enum import StrEnum
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, func, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError
 from backend.types import checked_text
 from db.models import SignIn, User, now
 from db.queries import user_named
-from db.session import Store
+from db.session import Store, added
 
 MAX_NAME_CHARACTERS = 100
 PASSWORD_CHARACTERS = (8, 1000)
@@ -74,16 +73,10 @@ class Accounts:
             raise InvalidInputError(f"The name has {len(tidy)} characters; at most {MAX_NAME_CHARACTERS} are accepted.")
         checked = _checked_role(role)
         hashed = self._hash(_checked_password(password))
-        taken = ConflictError(f"There is a person named {tidy!r} already. Choose another name.")
         with self._changing(by_id) as session:
-            if user_named(session, tidy) is not None:
-                raise taken
             user = User(name=tidy, role=checked, password_hash=hashed)
-            try:
-                with session.begin_nested():
-                    session.add(user)
-            except IntegrityError as error:
-                raise taken from error
+            if user_named(session, tidy) is not None or not added(session, user):
+                raise ConflictError(f"There is a person named {tidy!r} already. Choose another name.")
             return person_of(user)
 
     def set_role(self, user_id: int, role: str, by_id: int) -> Person:

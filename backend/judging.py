@@ -20,14 +20,14 @@ from backend.engines.base import FeedbackDelta, ReadingDone
 from backend.errors import SHOWN, CancelledError, NotAllowedError
 from backend.passes import Pass, next_passes, prompts_of, verdict_row
 from backend.prompts import Prompt
-from backend.readings import added, certain, judge_row_id, keep_reading, reading_of
+from backend.readings import certain, judge_row_id, keep_reading, reading_of
 from backend.rubrics import version_for
 from backend.serving import Served, Serving
 from backend.types import Item, Mode, Reading, Rubric, Sampling
 from db import judging_queries as queries
 from db import models as rows
 from db.blind_queries import blind_project_asking
-from db.session import Store
+from db.session import Store, added
 
 log = logging.getLogger(__name__)
 

@@ -27,12 +27,12 @@ from backend.errors import CancelledError, NotFoundError, PromptTooLongError
 from backend.formats import prompt_format
 from backend.prompts import Prompt, PromptFormat
 from backend.ranking import score_verdict, shares_of
-from backend.readings import added, judge_row_id, keep_first_readings
+from backend.readings import judge_row_id, keep_first_readings
 from backend.serving import Report, Served
 from backend.types import SIDES, Mode, Reading, Sampling
 from db import measuring_queries as queries
 from db import models as rows
-from db.session import Store
+from db.session import Store, added
 
 KEPT_AT_ONCE = 16
 """Readings in one transaction; as many are read again at most after a kill."""

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.types import Finish, Maker, Reading, Status
 from db import judging_queries as queries
 from db import models as rows
+from db.session import added
 
 
 def judge_row_id(session: Session, maker: Maker, model_version_id: int) -> int:
@@ -66,16 +66,6 @@ def reading_of(row: rows.Reading) -> Reading:
         seconds=row.seconds,
         parsed=row.parsed,
     )
-
-
-def added(session: Session, row: rows.Base) -> bool:
-    """Insert the row; False if another process made the same one in this moment."""
-    try:
-        with session.begin_nested():
-            session.add(row)
-    except IntegrityError:
-        return False
-    return True
 
 
 def certain(found: int | None) -> int:

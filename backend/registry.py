@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.accounts import Role, require_role
@@ -22,7 +21,7 @@ from backend.types import checked_text
 from db import job_queries
 from db import model_queries as queries
 from db.models import WITHOUT_FILES, Activation, ModelParent, ModelVersion, now
-from db.session import Store
+from db.session import Store, added
 
 log = logging.getLogger(__name__)
 
@@ -247,10 +246,7 @@ def _row_of(session: Session, files: ModelFiles) -> tuple[ModelVersion, bool]:
             prompt_format=files.prompt_format,
             recipe=files.recipe,
         )
-        try:
-            with session.begin_nested():
-                session.add(row)
-        except IntegrityError:  # another process has inserted it since we looked
+        if not added(session, row):
             row, is_new = queries.version_by_digest(session, files.digest), False
     assert row is not None, "a unique key was taken, so its row is there"
     locked = queries.locked_version(session, row.id)

@@ -1,10 +1,9 @@
 """People, so that every label has an author; local mode has one, the owner of this machine's store."""
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 
 from db.models import User
-from db.session import Store
+from db.session import Store, added
 
 OWNER_NAME = "owner"
 
@@ -20,9 +19,5 @@ def owner(store: Store) -> int:
     if found is not None:
         return found
     with store.write() as session:
-        try:
-            with session.begin_nested():
-                session.add(User(name=OWNER_NAME, role="admin"))
-        except IntegrityError:
-            session.expunge_all()
+        added(session, User(name=OWNER_NAME, role="admin"))
         return session.scalars(query).one()

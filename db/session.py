@@ -11,10 +11,11 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, create_engine, event, make_url
-from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from db.errors import StoreBusyError, StoreError, StoreFullError, StoreReadOnlyError
+from db.models import Base
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_SECONDS = 10.0
@@ -80,6 +81,16 @@ class Store:
             yield
         except (OperationalError, DatabaseError) as error:
             raise _translate(error, self.url.database or str(self.url)) from error
+
+
+def added(session: Session, row: Base) -> bool:
+    """Insert the row now; False if another process took its unique key since it was looked for: that row stays."""
+    try:
+        with session.begin_nested():
+            session.add(row)
+    except IntegrityError:
+        return False
+    return True
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import inspect, text
 
 from db.errors import StoreBusyError, StoreError, StoreFullError, StoreReadOnlyError
 from db.models import Base, User
-from db.session import Store
+from db.session import Store, added
 from tests.conftest import add_user
 
 
@@ -41,6 +41,15 @@ def test_an_error_inside_a_write_rolls_all_of_it_back(any_store: Store) -> None:
         raise RuntimeError
     with any_store.read() as session:
         assert session.query(User).count() == 0
+
+
+def test_a_row_that_another_process_has_added_stays_and_the_transaction_goes_on(any_store: Store) -> None:
+    add_user(any_store, "owner", "admin")
+    with any_store.write() as session:
+        assert not added(session, User(name="owner", role="lead"))
+        assert added(session, User(name="ann", role="lead"))
+    with any_store.read() as session:
+        assert {user.name: user.role for user in session.query(User)} == {"owner": "admin", "ann": "lead"}
 
 
 def test_moments_come_back_aware_and_in_utc(any_store: Store) -> None:
