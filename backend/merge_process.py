@@ -10,11 +10,12 @@ closes, so that it never outlives who started it. This is the one file that impo
 import json
 import os
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from backend.child_process import end_with_parent
 
 SHARD_BYTES = 1_000_000_000
 """The longest weight file that is written. mergekit keeps a whole one in memory, and 5 GB by default."""
@@ -153,7 +154,7 @@ def main() -> None:
     """Run the job that standard input names; exits with 0 when it is done and with 1 when it failed."""
     with os.fdopen(0, "rb", buffering=0, closefd=False) as given:
         job = MergeJob(**json.loads(given.readline()))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     lines = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints must not come between our lines
 
@@ -169,11 +170,6 @@ def main() -> None:
         tell({"failed": f"mergekit failed: {type(error).__name__}: {error}"})
         raise
     os._exit(0)  # all is written; an orderly end takes another second
-
-
-def _end_with_parent() -> None:
-    os.read(0, 1)  # past sys.stdin, whose lock would trip the interpreter's end
-    os._exit(1)
 
 
 if __name__ == "__main__":

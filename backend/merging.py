@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +27,7 @@ from backend.models import find_model, weight_files
 from backend.starter import MANIFEST, Report, is_complete
 from backend.trial import try_out
 from backend.weights import TensorHeader, read_headers
+from backend.whole_folders import MADE, arriving, leftovers
 
 DIGITS = 12
 """Of a recipe's digest in the name of a folder."""
@@ -137,7 +137,7 @@ def _remove_leftovers(models: Path, own: str) -> None:
     """Of merges that were killed: those whose lock nobody holds. Our own lock we hold ourselves."""
     from filelock import FileLock, Timeout
 
-    for leftover in models.glob(".*.partial-*"):
+    for leftover in leftovers(models, "*"):
         recipe = leftover.name.partition(".partial-")[0].rpartition("-")[2]
         lock_file = _lock_file(models, recipe)
         if recipe == own:
@@ -159,9 +159,8 @@ def _make(
     report("Checking the models that are merged.", None)
     tensors = check_mergeable(spec, home, report)
     _stop_if(cancel)
-    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.partial-", dir=target.parent))
-    try:
-        made = partial / "made"
+    with arriving(target, target.name) as workplace:
+        made = workplace / MADE
         made.mkdir()
         _merge_apart(_job(spec, made, tensors), merged_bytes(spec, tensors), report, cancel)
         _copy_tokenizer(spec.direct.path, made)
@@ -183,11 +182,6 @@ def _make(
             "started": started.isoformat(timespec="seconds"),
         }
         _write_manifest(made, manifest, began, cancel)
-        if target.exists():  # it has no manifest that fits: damaged, since whole folders arrive by the rename below
-            shutil.rmtree(target)
-        made.rename(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return target
 
 

