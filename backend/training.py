@@ -7,11 +7,9 @@ checkpoint-N folders to go on from, and at the end the folder `made`, whole by i
 """
 
 import json
-import os
 import random
 import shutil
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -27,6 +25,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from backend.adapters import apply_adapter, write_like
+from backend.child_process import end_with_parent
 from backend.engines.tokenizer import PromptTokenizer
 from backend.errors import SHOWN, InvalidInputError
 from backend.experts import ExpertSpec
@@ -317,6 +316,7 @@ def _write_adapter(model: Any, folder: Path) -> None:
     (folder / "README.md").unlink(missing_ok=True)
     config = json.loads((folder / "adapter_config.json").read_text("utf-8"))
     config["base_model_name_or_path"] = Path(config["base_model_name_or_path"]).name
+    config["target_modules"] = sorted(config["target_modules"])  # a set's order differs from process to process
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
 
 
@@ -353,11 +353,6 @@ def main(workplace: Path) -> int:
     return 0
 
 
-def _end_with_parent() -> None:
-    os.read(0, 1)  # past sys.stdin, whose lock would trip the interpreter's end
-    os._exit(1)
-
-
 if __name__ == "__main__":
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     sys.exit(main(Path(sys.argv[1])))
