@@ -16,8 +16,8 @@ from backend.bench_table import tables
 from backend.errors import SHOWN
 from backend.jobs import Jobs, JobState, JobView
 from ui import bench_charts, bench_render
-from ui.alpha_mix import picked, shown_if_any
 from ui.asker import Who
+from ui.fields import picked, shown_if_any
 from ui.job_list import badge, job_status
 from ui.saved_figure import SavedFigure
 from ui.shell import escape, shown

@@ -16,9 +16,9 @@ from backend.measuring import VERDICT_ONLY
 from backend.registry import Registry
 from backend.types import Mode
 from ui import alpha_charts, bench_render, job_list, progress
-from ui.alpha_mix import NONE, picked, shown_if_any
 from ui.bench_opened import OpenedRun
 from ui.draft import keep_draft, restore_draft
+from ui.fields import NONE, picked, shown_if_any
 from ui.job_list import PRESS
 from ui.saved_figure import SavedFigure
 from ui.services import Services
