@@ -74,7 +74,7 @@ def test_an_expert_is_trained_with_the_preset_and_what_overrules_it(run: Bench, 
     assert places == [
         (str(run.home / name), limit) for name, limit in (("a.jsonl", 50), ("b.jsonl", 50), ("dev.jsonl", 10))
     ]
-    assert (spec.lora_rank, spec.learning_rate, spec.soft_targets) == (16, 1e-4, False)
+    assert (spec.lora_rank, spec.learning_rate, spec.soft_targets) == (8, 1e-4, False)
     assert spec.data[0].criterion == "Is it good?"
     assert done.stdout == f"direct-1 is trained: model 7, in {spec.folder(run.home)}.\n"
 
