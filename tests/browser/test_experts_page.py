@@ -215,7 +215,7 @@ def test_the_exact_specification_follows_the_form_and_the_preset(page: Page, url
     fill(page, base)
     page.get_by_text("The exact specification", exact=True).click()
     exact = page.get_by_label("Exact specification", exact=True)
-    expect(exact).to_have_value(re.compile('"lora_rank": 16,'))
+    expect(exact).to_have_value(re.compile('"lora_rank": 8,'))
     page.get_by_label("Preset").click()
     page.get_by_role("option", name="Paper, 7B: all weights").click()
     expect(exact).to_have_value(re.compile('"method": "full",'))
