@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ui.own_python import require_packages
 
-require_packages(Path(__file__).resolve().parent)
+if __name__ == "__main__":
+    require_packages(Path(__file__).resolve().parent)
 
 import typer
 from typer.core import TyperGroup
