@@ -8,9 +8,11 @@ from backend.accounts import Person, Role
 from ui.shell import escape
 
 STYLE = """
-:root { color-scheme: light dark; --ink: #0f172a; --muted: #475569; --paper: #f8fafc; --card: #fff; --line: #cbd5e1; }
+:root { color-scheme: light dark; --ink: #0f172a; --muted: #475569; --paper: #f8fafc; --card: #fff; --line: #cbd5e1;
+    --wrong: #991b1b; --wrong-paper: #fef2f2; --wrong-line: #fecaca; }
 @media (prefers-color-scheme: dark) {
-    :root { --ink: #f1f5f9; --muted: #94a3b8; --paper: #020617; --card: #0f172a; --line: #334155; }
+    :root { --ink: #f1f5f9; --muted: #94a3b8; --paper: #020617; --card: #0f172a; --line: #334155;
+        --wrong: #fecaca; --wrong-paper: #450a0a; --wrong-line: #7f1d1d; }
 }
 * { box-sizing: border-box; }
 body { margin: 0; min-height: 100vh; display: grid; place-items: center; background: var(--paper); color: var(--ink);
@@ -20,14 +22,14 @@ main { width: min(24rem, calc(100vw - 2rem)); padding: 2rem; background: var(--c
 h1 { margin: 0; font-size: 1.4rem; }
 p { margin: .25rem 0 1.25rem; color: var(--muted); }
 label { display: block; margin-bottom: 1rem; font-weight: 600; }
-input { display: block; width: 100%; margin-top: .25rem; padding: .6rem .7rem; font: inherit; color: inherit;
-    background: var(--paper); border: 1px solid var(--line); border-radius: 6px; }
+input { display: block; width: 100%; margin-top: .25rem; padding: .6rem .7rem; font: inherit; font-weight: 400;
+    color: inherit; background: var(--paper); border: 1px solid var(--line); border-radius: 6px; }
 input:focus-visible, button:focus-visible, a:focus-visible { outline: 2px solid #0d9488; outline-offset: 1px; }
 button { width: 100%; padding: .65rem; font: inherit; font-weight: 600; color: #fff; background: #0f766e; border: 0;
     border-radius: 6px; cursor: pointer; }
 button:hover { background: #115e59; }
-.wrong { margin: 0 0 1rem; padding: .6rem .7rem; color: #991b1b; background: #fef2f2; border: 1px solid #fecaca;
-    border-radius: 6px; }
+.wrong { margin: 0 0 1rem; padding: .6rem .7rem; color: var(--wrong); background: var(--wrong-paper);
+    border: 1px solid var(--wrong-line); border-radius: 6px; }
 a { color: inherit; }
 """
 HEADERS = {

@@ -55,8 +55,8 @@ def board(view: ProjectView, task: Task, seen: Seen | None, done: int) -> str:
 def nothing_left(view: ProjectView | None) -> str:
     if view is None:
         return (
-            '<div class="assay-empty"><strong>No project is open.</strong><br>Make one on the page Projects, and '
-            "import items into it.</div>"
+            '<div class="assay-empty"><strong>No project is open.</strong><br>Leads make them on the page Projects, '
+            "and import items into them.</div>"
         )
     return (
         f'<div class="assay-empty"><strong>Nothing waits for you in “{escape(view.name)}”.</strong><br>Every item has '

@@ -40,6 +40,7 @@ class _PeoplePage:
                 self.role = gr.Radio(ROLES, value=str(Role.ANNOTATOR), label="Role")
                 self.add = gr.Button("Add person", variant="primary")
             with gr.Column(scale=7, min_width=300):
+                gr.HTML('<div class="assay-heading"><h2>Everybody</h2></div>', label="About the list")
                 self.table = gr.HTML("", label="Everybody")
                 self.person = gr.Dropdown([], label="Person to change", filterable=False)
                 with gr.Row():
@@ -111,7 +112,8 @@ class _PeoplePage:
 
 def people_table(people: Sequence[Person]) -> str:
     rows = "".join(
-        f'<tr><td dir="auto">{escape(person.name)}<td>{person.role}<td>{_state(person)}</tr>' for person in people
+        f'<tr><td dir="auto">{escape(person.name)}<td class="assay-word">{person.role}<td>{_state(person)}</tr>'
+        for person in people
     )
     return (
         '<table class="assay-table" aria-label="Everybody"><thead><tr><th>Name<th>Role<th>Sign-in</tr></thead>'
