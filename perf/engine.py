@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from perf.options import HOME, add_dtype, parser_of
 from perf.rows import own_direct_items
 
 
@@ -148,13 +149,13 @@ def _peak_mb() -> float:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, default=Path("~/.assay/models/smollm2-135m-instruct").expanduser())
+    parser = parser_of(__doc__)
+    parser.add_argument("--model", type=Path, default=HOME / "models" / "smollm2-135m-instruct")
     parser.add_argument(
         "--data", type=Path, help="folder with direct_vicuna_bench.jsonl.gz; without it, prompts of ours"
     )
     parser.add_argument("--engine", choices=["transformers", "openvino"], default="transformers")
-    parser.add_argument("--dtype", default="auto")
+    add_dtype(parser, "auto")
     parser.add_argument("--plain-dtype", choices=["float32", "bfloat16"], help="of plain generate")
     parser.add_argument("--prompts", type=int, default=32)
     parser.add_argument("--singles", type=int, default=8, help="how many of them are also timed one by one")

@@ -19,6 +19,7 @@ from backend.benchmarks.rows import load_set
 from backend.engines.base import Engine, ReadingDone
 from backend.prompts import AssayFormat
 from backend.types import Sampling
+from perf.options import add_data, add_dtype, add_model, parser_of
 
 DIRECT, PAIRWISE = "direct_human_mix", "pairwise_pandalm"
 
@@ -112,11 +113,11 @@ def _margin(probabilities: tuple[float, ...]) -> float:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True, help=f"folder with {DIRECT} and {PAIRWISE}")
+    parser = parser_of(__doc__)
+    add_model(parser)
+    add_data(parser, f"folder with {DIRECT} and {PAIRWISE}")
     parser.add_argument("--items", type=int, default=200)
-    parser.add_argument("--dtype", default="auto")
+    add_dtype(parser, "auto")
     parser.add_argument("--reference", choices=["transformers", "openvino"], default="transformers")
     parser.add_argument("--verdict-only", action="store_true")
     parser.add_argument("--tokens", type=int, default=128)
