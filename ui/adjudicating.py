@@ -24,7 +24,9 @@ QUEUES = [
 PICK = """
 element.addEventListener("click", (event) => {
     const button = event.target.closest("[data-item]");
-    if (button) trigger("select", {item: Number(button.dataset.item)});
+    if (!button) return;
+    for (const one of element.querySelectorAll("[data-item]")) one.setAttribute("aria-pressed", one === button);
+    trigger("select", {item: Number(button.dataset.item)});
 });
 """
 Update = dict[Component, Any]
@@ -55,7 +57,9 @@ class _AdjudicationPage:
                 with gr.Column(visible=False, elem_classes="assay-panel") as self.form:
                     self.score = gr.Radio(list(SCORES), label="Final score")
                     self.winner = gr.Radio(WINNER_CHOICES, label="Final winner")
-                    self.order = gr.Textbox(label="Final order, the best first", max_lines=1)
+                    self.order = gr.Textbox(
+                        label="Final order, the best first", max_lines=1, placeholder="For example B > A > C."
+                    )
                     self.reason = gr.Textbox(label="Reason", lines=2, max_lines=8, placeholder="Why it is so.")
                     self.decide = gr.Button("Decide", variant="primary")
 

@@ -16,13 +16,14 @@ EMPTY = {
 
 
 def queue_list(disputes: Sequence[Dispute] | None, why: Why = Why.PEOPLE) -> str:
-    """None: there is no project."""
+    """The first is marked as the opened one. None: there is no project."""
     if disputes is None:
         return '<div class="assay-empty"><strong>No project has items.</strong><br>Make one on the page Projects.</div>'
     if not disputes:
         return f'<div class="assay-empty"><strong>Nothing is here.</strong><br>{EMPTY[why]}</div>'
     rows = "".join(
-        f'<li><button type="button" class="assay-card" data-item="{one.project_item_id}">'
+        f'<li><button type="button" class="assay-card" data-item="{one.project_item_id}" '
+        f'aria-pressed="{str(one is disputes[0]).lower()}">'
         f'<span class="assay-card-name">Item {one.number:,} · {one.people} labels</span>'
         f'<span class="assay-card-text" dir="auto">{escape(one.instruction)}</span></button></li>'
         for one in disputes
@@ -68,7 +69,7 @@ def _side(side: Side, number: int, *, names: bool) -> str:
 
 
 def _decision(one: Decision, *, names: bool) -> str:
-    by = f" by {escape(one.author)}" if names else ""
+    by = f"; by {escape(one.author)}" if names else ""
     state = "stands" if one.stands else "superseded"
     return (
         f'<section class="assay-block"><p><strong>{escape(one.words)}</strong> ({state}{by}, {one.at:%Y-%m-%d %H:%M} '
