@@ -17,12 +17,13 @@ import numpy
 from backend.engines.base import EngineEvent, EngineInfo, FeedbackDelta, ReadingDone
 from backend.engines.decoder_config import read_decoder_config
 from backend.engines.drafting import Drafter
+from backend.engines.embedded import EmbeddedEngine
 from backend.engines.kv_blocks import KeyValueBlocks, Table, blocks_for
 from backend.engines.paged_decoder import Logits, PagedDecoder, Stretch, multiplies_bfloat16
 from backend.engines.picking import TokenPicker, softmax
 from backend.engines.quiet_openvino import openvino
-from backend.engines.row import RESULT_ROOM, Row, fitting_ids
-from backend.engines.tokenizer import PromptTokenizer, ResultTokens
+from backend.engines.row import RESULT_ROOM, Row
+from backend.engines.tokenizer import ResultTokens
 from backend.engines.verdict_place import before_result
 from backend.errors import CancelledError, ModelFilesError, ModelUnsupportedError, SettingsError
 from backend.parsing import FeedbackReader
@@ -45,7 +46,7 @@ TOLERATED_DIFFERENCE = 0.02
 """Between a token's probability read in one piece and with the cache."""
 
 
-class OpenVinoEngine:
+class OpenVinoEngine(EmbeddedEngine):
     """A model folder, loaded. Speaks backend.engines.base.Engine.
 
     dtype: auto (float32), float32, bfloat16 or int8. Raises ModelFilesError for weights that can't be read,
@@ -56,7 +57,7 @@ class OpenVinoEngine:
     def __init__(self, folder: Path, *, dtype: str = "auto") -> None:
         self._dtype = _choose_dtype(dtype)
         self._config = read_decoder_config(folder)
-        self._tokenizer = PromptTokenizer(folder)
+        super().__init__(folder)
         ends = {*self._config.end_tokens, self._tokenizer.end_of_turn}
         self._end_tokens = frozenset(token for token in ends if token is not None)
         self._decoder = PagedDecoder(folder, self._config, self._dtype)
@@ -72,12 +73,6 @@ class OpenVinoEngine:
             dtype=self._dtype,
             context_tokens=self._config.context_tokens,
         )
-
-    def render(self, prompt: Prompt) -> str:
-        return self._tokenizer.render(prompt)
-
-    def check(self, prompt: Prompt, sampling: Sampling) -> int:
-        return len(self._encode(prompt, sampling))
 
     def read(self, prompts: Sequence[Prompt], sampling: Sampling, cancel: threading.Event) -> Iterator[EngineEvent]:
         rows = [
@@ -236,9 +231,6 @@ class OpenVinoEngine:
         if cancel.is_set():
             raise CancelledError("Cancelled. What had been finished by then is kept.")
         return self._decoder.forward(stretches, cancel)
-
-    def _encode(self, prompt: Prompt, sampling: Sampling) -> list[int]:
-        return fitting_ids(self._tokenizer, prompt, sampling, self._config.context_tokens)
 
     def _room_for(self, blocks: int) -> KeyValueBlocks:
         """A cache of so many blocks, with nothing in it."""

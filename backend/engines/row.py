@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from backend.engines.tokenizer import PromptTokenizer
-from backend.errors import EngineError, PromptTooLongError
+from backend.errors import EngineError
 from backend.parsing import FeedbackReader
 from backend.prompts import Prompt
-from backend.types import Finish, Reading, Sampling, Status
+from backend.types import Finish, Reading, Status
 
 RESULT_ROOM = 32
 """Positions kept free behind the feedback for the marker and the result."""
@@ -57,12 +57,3 @@ class Row:
             new_tokens=len(self.generated),
             seconds=self.seconds,
         )
-
-
-def fitting_ids(tokenizer: PromptTokenizer, prompt: Prompt, sampling: Sampling, context_tokens: int) -> list[int]:
-    """The prompt's ids. Raises PromptTooLongError if they, the feedback and the result don't fit the context."""
-    ids = tokenizer.encode(prompt)
-    answer = (sampling.max_new_tokens if sampling.feedback else 0) + RESULT_ROOM
-    if len(ids) + answer > context_tokens:
-        raise PromptTooLongError(prompt_tokens=len(ids), answer_tokens=answer, context_tokens=context_tokens)
-    return ids

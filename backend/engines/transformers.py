@@ -23,8 +23,9 @@ from transformers.cache_utils import CacheLayerMixin
 from transformers.generation.logits_process import TemperatureLogitsWarper, TopPLogitsWarper
 
 from backend.engines.base import EngineEvent, EngineInfo, FeedbackDelta, ReadingDone
-from backend.engines.row import RESULT_ROOM, Row, fitting_ids
-from backend.engines.tokenizer import PromptTokenizer, ResultTokens
+from backend.engines.embedded import EmbeddedEngine
+from backend.engines.row import RESULT_ROOM, Row
+from backend.engines.tokenizer import ResultTokens
 from backend.engines.verdict_place import before_result
 from backend.errors import (
     CancelledError,
@@ -48,7 +49,7 @@ TOLERATED_DIFFERENCE = 0.02
 """Between a token's probability by the model's own attention and by ours; bfloat16 rounds that much."""
 
 
-class TransformersEngine:
+class TransformersEngine(EmbeddedEngine):
     """A model folder, loaded. Speaks backend.engines.base.Engine.
 
     device: auto, cpu, cuda or mps. dtype: auto, float32, bfloat16 or float16. Raises ModelFilesError
@@ -57,7 +58,7 @@ class TransformersEngine:
     """
 
     def __init__(self, folder: Path, *, device: str = "auto", dtype: str = "auto") -> None:
-        self._tokenizer = PromptTokenizer(folder)
+        super().__init__(folder)
         self._device = _choose_device(device)
         self._dtype = _choose_dtype(dtype, self._device)
         self._model: Any = _load(folder, self._dtype).to(self._device).eval()
@@ -80,12 +81,6 @@ class TransformersEngine:
         """The loaded weights by name, to be changed in place between two readings (backend.engines.alpha)."""
         weights: dict[str, torch.Tensor] = self._model.state_dict()
         return weights
-
-    def render(self, prompt: Prompt) -> str:
-        return self._tokenizer.render(prompt)
-
-    def check(self, prompt: Prompt, sampling: Sampling) -> int:
-        return len(self._encode(prompt, sampling))
 
     def read(self, prompts: Sequence[Prompt], sampling: Sampling, cancel: threading.Event) -> Iterator[EngineEvent]:
         rows = [
@@ -188,9 +183,6 @@ class TransformersEngine:
     def _reading(self, row: "_Row", logits: torch.Tensor, tokens: ResultTokens, finish: Finish) -> Reading:
         probabilities = torch.softmax(logits[list(tokens.choices)].float(), dim=-1).tolist()
         return row.reading(probabilities, self._tokenizer, finish)
-
-    def _encode(self, prompt: Prompt, sampling: Sampling) -> list[int]:
-        return fitting_ids(self._tokenizer, prompt, sampling, self._context_tokens())
 
     def _prefill(self, cache: "_Slots", slot: int, ids: Sequence[int], start: int) -> torch.Tensor:
         """Read ids[start:] into the slot, which holds ids[:start] already; the logits (vocabulary,) after the last."""
