@@ -21,6 +21,7 @@ from backend.errors import CancelledError, InvalidInputError, TrainingError
 from backend.starter import Report, is_complete
 from backend.training_progress import progress_of
 from backend.types import digest_of
+from backend.whole_folders import MADE, arrive
 
 LOG_LINES = 12
 
@@ -178,16 +179,14 @@ def train(spec: ExpertSpec, home: Path, report: Report, cancel: threading.Event)
         (workplace / "spec.json").write_text(spec.model_dump_json(indent=2) + "\n", "utf-8")
         _run_child(workplace, report, cancel)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        if folder.exists():
-            shutil.rmtree(folder)
-        (workplace / "made").rename(folder)
+        arrive(workplace / MADE, folder)
         for checkpoint in workplace.glob("checkpoint-*"):
             shutil.rmtree(checkpoint, ignore_errors=True)
     return TrainedExpert(folder, (folder / "README.md").read_text("utf-8"))
 
 
 def _run_child(workplace: Path, report: Report, cancel: threading.Event) -> None:
-    if is_complete(workplace / "made"):
+    if is_complete(workplace / MADE):
         return
     report("Starting the training.", None)
     with (workplace / "log.txt").open("a", encoding="utf-8") as log:

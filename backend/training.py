@@ -38,6 +38,7 @@ from backend.training_choice import Chosen, choose_rows
 from backend.training_encoding import Encoder
 from backend.training_rows import TrainingRow
 from backend.types import Mode
+from backend.whole_folders import MADE
 
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -212,7 +213,7 @@ def run(workplace: Path) -> None:
     told = card(spec, chosen.rows, chosen.counts, curve, seconds=time.monotonic() - started, versions=_versions())
     (made / "README.md").write_text(told, "utf-8")
     _write_manifest(made, spec)
-    made.rename(workplace / "made")
+    made.rename(workplace / MADE)
 
 
 def _packs(spec: ExpertSpec, encoder: Encoder, chosen: Chosen) -> list[Pack]:

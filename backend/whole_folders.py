@@ -13,17 +13,24 @@ MADE = "made"
 def arriving(folder: Path, name: str) -> Iterator[Path]:
     """A workplace on the same disk; its folder MADE becomes `folder` when the block ends. It is removed in any case.
 
-    name: of what is made, for leftovers(). What lies at `folder` is replaced: whole folders arrive here alone, so it is
-    damaged.
+    name: of what is made, for leftovers(). What lies at `folder` is replaced, as by arrive().
     """
     workplace = Path(tempfile.mkdtemp(prefix=f".{name}.partial-", dir=folder.parent))
     try:
         yield workplace
-        if folder.exists():
-            shutil.rmtree(folder)
-        (workplace / MADE).rename(folder)
+        arrive(workplace / MADE, folder)
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
+
+
+def arrive(made: Path, folder: Path) -> None:
+    """Move a finished folder to its place on the same disk; by itself where the workplace outlives its process.
+
+    What lies at `folder` is replaced: whole folders arrive here alone, so it is damaged.
+    """
+    if folder.exists():
+        shutil.rmtree(folder)
+    made.rename(folder)
 
 
 def leftovers(parent: Path, name: str) -> Iterator[Path]:
