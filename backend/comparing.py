@@ -92,7 +92,7 @@ class Comparing:
                 models=tuple((model.id, model.name) for model in _models(session, mode)),
                 rubrics=tuple(_rubrics(session).items()),
                 people=tuple(_people(session).items()),
-                projects=tuple((row.id, row.name) for row in session.execute(queries.projects())),
+                projects=tuple((row.id, row.name) for row in session.execute(queries.projects(mode))),
             )
 
     def report(self, selection: Selection, user_id: int) -> Report:

@@ -272,12 +272,12 @@ def sources(after: Newest) -> Select[int, str]:
     return select(ProjectItem.id, cast(ProjectItem.sources, Text)).where(*_stated(ProjectItem.sources), labelled)
 
 
-def projects() -> Select[int, str]:
-    """Projects in which there is a label, or whose items came with some."""
+def projects(mode: str) -> Select[int, str]:
+    """Projects of this mode in which there is a label, or whose items came with some."""
     labelled = select(ProjectItem.project_id).join(Label, Label.project_item_id == ProjectItem.id)
     came = select(ProjectItem.project_id).where(*_stated(ProjectItem.imported_labels))
     any_of = or_(Project.id.in_(labelled), Project.id.in_(came))
-    return select(Project.id, Project.name).where(any_of).order_by(Project.name, Project.id)
+    return select(Project.id, Project.name).where(Project.mode == mode, any_of).order_by(Project.name, Project.id)
 
 
 def project_name(project_id: int) -> Select[str]:

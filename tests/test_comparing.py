@@ -215,6 +215,7 @@ def test_a_project_is_compared_by_itself_with_its_sources_and_times(panel: Panel
         said = 1 if number % 2 else 3
         panel.blind(verdict, panel.people[1], score=said, project_item_id=item_id, seconds=10.0 + number)
     assert Comparing(panel.store).choices(Mode.DIRECT, panel.people[0]).projects == ((project_id, "Kettles"),)
+    assert Comparing(panel.store).choices(Mode.RANKING, panel.people[0]).projects == (), "its items are not ranked"
     assert panel.report().counts.compared == 25
     report = panel.report(project_id=project_id)
     assert report.counts.compared == 24

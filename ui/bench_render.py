@@ -31,7 +31,7 @@ def set_words(state: SetState) -> str:
 
 def about_sets(states: Sequence[SetState]) -> str:
     """Licences and labels of the sets that are there, and how to get those of the paper that are not."""
-    here = _listed("Licences", [_about(state) for state in states if state.size is not None])
+    here = _listed("About these sets", [_about(state) for state in states if state.size is not None])
     lacking = [f"{_about(state)} {state.cure}" for state in states if state.size is None]
     missing = _listed(f"{len(lacking)} of the paper's sets are not in the data folder", lacking)
     return f"<div class='assay-note'>{here}{missing}</div>" if here or missing else ""

@@ -80,7 +80,7 @@ def figures(page: Page) -> None:
 
 def test_nothing_chosen_is_said_and_starts_nothing(page: Page, house: House) -> None:
     page.goto(f"{house.url}/benchmarks")
-    page.get_by_text("Licences").click()
+    page.get_by_text("About these sets").click()
     expect(page.get_by_text("dev/pairwise_kind: MIT")).to_be_visible()
     page.get_by_text("8 of the paper's sets are not in the data folder").click()
     expect(page.get_by_text("run `bench get benchmarks/direct_vicuna_bench --from FILE`")).to_be_visible()
