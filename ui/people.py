@@ -45,7 +45,7 @@ class _PeoplePage:
                 self.person = gr.Dropdown([], label="Person to change", filterable=False)
                 with gr.Row():
                     self.new_role = gr.Dropdown(
-                        [str(role) for role in Role], value=str(Role.ANNOTATOR), label="New role", min_width=160
+                        [str(role) for role in Role], value=None, label="New role", min_width=160
                     )
                     self.new_password = gr.Textbox(label="New password", type="password", max_lines=1, min_width=200)
                 with gr.Row(elem_classes="assay-tools"):
@@ -58,6 +58,7 @@ class _PeoplePage:
         """Join the components to their handlers."""
         listed = [self.table, self.person]
         on_arrival(self._arrive, None, listed)
+        self.person.input(self._show_role, {self.person}, [self.new_role], **QUIET)
         new = {self.name, self.password, self.role}
         self.add.click(self._add, new, [*listed, self.name, self.password], **QUIET)
         self.change_role.click(self._change_role, {self.person, self.new_role}, listed, **QUIET)
@@ -75,6 +76,12 @@ class _PeoplePage:
         person = self._accounts.add(data[self.name] or "", data[self.password] or "", data[self.role], self._who())
         tell(f"{person.name} can sign in as {person.role}. Tell them the password; it is shown nowhere.")
         return {**self._listed(), self.name: "", self.password: ""}
+
+    @shown
+    def _show_role(self, data: Mapping[Component, Any]) -> Update:
+        """The present one, so that who is demoted is never an accident."""
+        chosen = self._chosen(data)
+        return {self.new_role: next(str(person.role) for person in self._accounts.people() if person.id == chosen)}
 
     @shown
     def _change_role(self, data: Mapping[Component, Any]) -> Update:

@@ -138,8 +138,10 @@ def test_an_admin_adds_a_person_and_disables_them(context: BrowserContext, app: 
     expect(table).to_contain_text("Cleo")
     with client_of(app, "Cleo") as cleo:
         assert cleo.get("config").status_code == 200
-        page.get_by_label("Person to change").click()
-        page.get_by_role("option", name="Cleo").click()
+        for name, role in {"boss": "admin", "Cleo": "annotator"}.items():
+            page.get_by_label("Person to change").click()
+            page.get_by_role("option", name=name).click()
+            expect(page.get_by_label("New role")).to_have_value(role)
         page.get_by_role("button", name="Disable").click()
         expect(table).to_contain_text("disabled")
         assert cleo.get("config").status_code == 401
