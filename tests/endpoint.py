@@ -1,12 +1,12 @@
 """A small real HTTP server that speaks as an OpenAI-compatible endpoint, with answers that the test decides."""
 
 import json
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from tests.local_server import LocalServer
 
 
 @dataclass(frozen=True)
@@ -37,29 +37,13 @@ def completion(text: str | None, *, prompt_tokens: int | None = 100, new_tokens:
     return Reply(body=body)
 
 
-class Endpoint:
-    """Serves on a free port of this machine while the block lasts. requests: what it was asked."""
+class Endpoint(LocalServer):
+    """Answers every request by `answer`. requests: what it was asked."""
 
     def __init__(self, answer: Callable[[Request], Reply]) -> None:
         self.requests: list[Request] = []
         self._answer = answer
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/v1"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(self._handler(), "/v1")
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         endpoint = self

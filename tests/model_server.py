@@ -6,13 +6,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from tests.local_server import LocalServer
 
 KEY = "sk-very-secret"
 
@@ -34,8 +35,8 @@ class Fault:
 
 
 @dataclass
-class ModelServer:
-    """Serves while the block lasts.
+class ModelServer(LocalServer):
+    """Answers out of the model in `folder`.
 
     own: it knows vLLM's own parameters. takes_ids: prompts may be token ids. hides: tokens whose log-probabilities it
     keeps to itself. says: what chat answers. faults: of the coming requests to /completions or /chat/completions, in
@@ -60,24 +61,7 @@ class ModelServer:
         self.tokenizer: Any = AutoTokenizer.from_pretrained(self.folder)
         self.active = 0
         self.lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/v1"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(_handler(self), "/v1")
 
     @torch.inference_mode()
     def logits(self, ids: list[int]) -> torch.Tensor:

@@ -7,9 +7,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ import pytest
 from backend.errors import ModelFetchError, ModelFilesError, ModelUnsupportedError
 from backend.models import ModelFiles, find_model, weights_digest
 from tests.conftest import free_port
+from tests.local_server import LocalServer
 
 
 @pytest.fixture
@@ -315,7 +315,7 @@ def test_a_home_that_takes_no_file_costs_only_the_memory_of_digests(folder: Path
 SHA = "a" * 40
 
 
-class Hub:
+class Hub(LocalServer):
     """A model hub on this machine, as far as huggingface_hub asks it for one repository."""
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -352,18 +352,10 @@ class Hub:
                 if self.command == "GET":
                     self.wfile.write(body)
 
-            def log_message(self, *_arguments: object) -> None:
-                pass
+            def log_message(self, *_: object) -> None:
+                """Says nothing: the tests look at what was asked."""
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
-
-    def stop(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
+        super().__init__(Handler)
 
 
 def _oid(file: Path) -> str:
@@ -391,10 +383,9 @@ def use_hub(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
 def hub(folder: Path, hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     (folder / "pytorch_model.bin").write_bytes(b"pickle")
     (folder / "consolidated.safetensors").write_bytes(b"the same weights for another program")
-    hub = Hub(folder, "org/tiny")
-    use_hub(monkeypatch, hub.url)
-    yield hub
-    hub.stop()
+    with Hub(folder, "org/tiny") as hub:
+        use_hub(monkeypatch, hub.url)
+        yield hub
 
 
 def test_a_hub_name_is_fetched_into_the_hubs_cache(hub: Hub, hub_cache: Path, folder: Path, home: Path) -> None:
