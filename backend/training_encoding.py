@@ -52,11 +52,13 @@ class Encoder:
         asked = self._tokenizer.encode(prompt)
         tokens = self._tokenizer.result_tokens(f" {prompt.marker}", prompt.results)
         answer = [*self._tokenizer.encode_continuation((row.feedback or "").strip()), *tokens.forced]
-        ids = (*asked, *answer)
-        written = [
-            Goal(len(asked) + offset - 1, (token,), (1.0,), 1 / len(answer)) for offset, token in enumerate(answer)
-        ]
-        return Example(ids, (*written, self._verdict(len(ids) - 1, tokens.choices, row.target)))
+        verdict = self._verdict(len(asked) + len(answer) - 1, tokens.choices, row.target)
+        said = tokens.choices[max(range(len(row.target)), key=lambda i: row.target[i])]
+        taught = {len(asked) + offset - 1: token for offset, token in enumerate(answer)}
+        if self._tokenizer.end_of_turn is not None:  # our engines stop at the verdict, other programs at this
+            taught[verdict.place + 1] = self._tokenizer.end_of_turn
+        written = [Goal(place, (token,), (1.0,), 1 / len(taught)) for place, token in taught.items()]
+        return Example((*asked, *answer, said), (*written, verdict))
 
     def _verdict(self, place: int, choices: tuple[int, ...], target: tuple[float, ...]) -> Goal:
         if not self._spec.soft_targets:

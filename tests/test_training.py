@@ -125,9 +125,16 @@ def test_what_is_trained_on_is_what_the_engine_reads(tiny_model: Path, direct_ro
     [silently, written] = encoder(spec, tiny_model).encode(row, with_feedback=True).examples
     assert list(silently.ids) == [*asked, *tokens.forced]
     assert [(goal.place, goal.choices) for goal in silently.goals] == [(len(silently.ids) - 1, tokens.choices)]
-    assert tokenizer.decode(written.ids[len(asked) :]) == f"{GOOD} [RESULT] "
+    assert tokenizer.decode(written.ids[len(asked) :]) == f"{GOOD} [RESULT] {row.result}"
     assert written.goals[0].place == len(asked) - 1
-    assert written.goals[-1].choices == tokens.choices
+    assert (written.goals[-1].place, written.goals[-1].choices) == (len(written.ids) - 2, tokens.choices)
+
+
+def test_after_the_verdict_the_turn_ends_as_other_programs_expect(tiny_model: Path, direct_rows: str) -> None:
+    [row] = [row for row in load_rows(direct_rows).rows if row.id == "d1"]
+    written = encoder(spec_of(tiny_model, direct_rows), tiny_model).encode(row, with_feedback=True).examples[-1]
+    [end] = [goal for goal in written.goals if goal.place == len(written.ids) - 1]
+    assert end.choices == (PromptTokenizer(tiny_model).end_of_turn,)
 
 
 def test_the_verdict_counts_as_much_as_the_whole_feedback(tiny_model: Path, direct_rows: str) -> None:
