@@ -11,29 +11,23 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 from safetensors import SafetensorError
-from transformers import AttentionInterface, AutoModelForCausalLM, Cache
-from transformers.cache_utils import CacheLayerMixin
+from transformers import AttentionInterface, AutoModelForCausalLM
 from transformers.generation.logits_process import TemperatureLogitsWarper, TopPLogitsWarper
 
 from backend.engines.base import EngineEvent, EngineInfo, FeedbackDelta, ReadingDone
 from backend.engines.embedded import EmbeddedEngine
+from backend.engines.kv_slots import KeyValueSlots
 from backend.engines.row import RESULT_ROOM, Row
 from backend.engines.tokenizer import ResultTokens
 from backend.engines.verdict_place import before_result
-from backend.errors import (
-    CancelledError,
-    EngineError,
-    ModelFilesError,
-    ModelUnsupportedError,
-    SettingsError,
-)
+from backend.errors import EngineError, ModelFilesError, ModelUnsupportedError, SettingsError
 from backend.parsing import FeedbackReader
 from backend.prompts import Prompt
 from backend.types import Finish, Reading, Sampling
@@ -137,7 +131,7 @@ class TransformersEngine(EmbeddedEngine):
             if active:
                 self._step(cache, active, sampler)
 
-    def _begin(self, cache: "_Slots", slot: int, row: "_Row", sampler: "_Sampler") -> None:
+    def _begin(self, cache: KeyValueSlots, slot: int, row: "_Row", sampler: "_Sampler") -> None:
         """Read the row's prompt into the slot and pick its first token."""
         started = time.monotonic()
         row.end_tokens = self._end_tokens
@@ -147,7 +141,7 @@ class TransformersEngine(EmbeddedEngine):
         row.generated.append(sampler.pick(logits, row.generator))
         row.seconds += time.monotonic() - started
 
-    def _step(self, cache: "_Slots", active: list["_Row"], sampler: "_Sampler") -> None:
+    def _step(self, cache: KeyValueSlots, active: list["_Row"], sampler: "_Sampler") -> None:
         """Advance every active row by one token."""
         started = time.monotonic()
         lengths = [row.cached for row in active]
@@ -166,7 +160,7 @@ class TransformersEngine(EmbeddedEngine):
         for row in active:
             row.seconds += share
 
-    def _end(self, cache: "_Slots", slot: int, row: "_Row", finish: Finish) -> Iterator[EngineEvent]:
+    def _end(self, cache: KeyValueSlots, slot: int, row: "_Row", finish: Finish) -> Iterator[EngineEvent]:
         """Hand out the rest of the feedback, then read the verdict behind it."""
         rest = row.reader.finish()
         if rest:
@@ -184,7 +178,7 @@ class TransformersEngine(EmbeddedEngine):
         probabilities = torch.softmax(logits[list(tokens.choices)].float(), dim=-1).tolist()
         return row.reading(probabilities, self._tokenizer, finish)
 
-    def _prefill(self, cache: "_Slots", slot: int, ids: Sequence[int], start: int) -> torch.Tensor:
+    def _prefill(self, cache: KeyValueSlots, slot: int, ids: Sequence[int], start: int) -> torch.Tensor:
         """Read ids[start:] into the slot, which holds ids[:start] already; the logits (vocabulary,) after the last."""
         logits = torch.empty(0)
         for begin in range(start, len(ids), PREFILL_TOKENS):
@@ -200,7 +194,7 @@ class TransformersEngine(EmbeddedEngine):
 
     @torch.inference_mode()
     def _forward(
-        self, cache: "_Slots", ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor | None
+        self, cache: KeyValueSlots, ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor | None
     ) -> torch.Tensor:
         """Logits (rows, vocabulary) after the last of ids (rows, tokens)."""
         output = self._model(
@@ -214,7 +208,7 @@ class TransformersEngine(EmbeddedEngine):
         logits: torch.Tensor = output.logits[:, -1]
         return logits
 
-    def _cache(self, rows: list["_Row"], answer_tokens: int, cancel: threading.Event) -> "_Slots":
+    def _cache(self, rows: list["_Row"], answer_tokens: int, cancel: threading.Event) -> KeyValueSlots:
         longest = max((len(row.prompt_ids) for row in rows), default=0)
         capacity = longest + answer_tokens + RESULT_ROOM
         head_size = getattr(self._config, "head_dim", None) or (
@@ -223,7 +217,7 @@ class TransformersEngine(EmbeddedEngine):
         position_bytes = 2 * self._config.num_key_value_heads * head_size * self._dtype.itemsize
         affordable = CACHE_BYTES // (capacity * position_bytes * self._config.num_hidden_layers)
         slots = max(1, min(MAX_SLOTS, len(rows), affordable))
-        return _Slots(layers=self._config.num_hidden_layers, slots=slots, capacity=capacity, cancel=cancel)
+        return KeyValueSlots(layers=self._config.num_hidden_layers, slots=slots, capacity=capacity, cancel=cancel)
 
     def _context_tokens(self) -> int:
         """The model's context; within a sliding window full attention is the same, so that bounds it too."""
@@ -244,7 +238,7 @@ class TransformersEngine(EmbeddedEngine):
         AttentionInterface.register(ATTENTION, _attention)
         self._model.set_attn_implementation(ATTENTION)
         never = threading.Event()
-        cache = _Slots(layers=self._config.num_hidden_layers, slots=1, capacity=len(ids), cancel=never)
+        cache = KeyValueSlots(layers=self._config.num_hidden_layers, slots=1, capacity=len(ids), cancel=never)
         self._prefill(cache, 0, ids[:-1], 0)
         got = self._prefill(cache, 0, ids, len(ids) - 1)
         if not torch.isfinite(expected).all():
@@ -285,92 +279,6 @@ class _Sampler:
         for warper in self._warpers:
             scores = warper(None, scores)
         return int(torch.multinomial(torch.softmax(scores, -1), 1, generator=generator))
-
-
-@dataclass
-class _Window:
-    """Where the next keys and values are written, and how far attention looks.
-
-    A stretch: positions begin..end of one slot. A step: one position in each of the first slots.
-    """
-
-    cancel: threading.Event
-    slots: slice = field(default_factory=lambda: slice(0))
-    begin: int = 0
-    end: int = 0
-    positions: torch.Tensor | None = None
-
-
-class _Slots(Cache):  # type: ignore[misc]
-    """A key-value cache allocated once: `slots` rows of `capacity` positions, each row as long as it is.
-
-    Every layer passes here in every forward pass, so this is also where a cancel is seen: in the
-    middle of a long prompt it takes a layer's time, not the prompt's.
-    """
-
-    def __init__(self, *, layers: int, slots: int, capacity: int, cancel: threading.Event) -> None:
-        self.slots = slots
-        self._window = _Window(cancel)
-        super().__init__(layers=[_SlotLayer(slots, capacity, self._window) for _ in range(layers)])
-
-    def write_stretch(self, slot: int, begin: int, end: int) -> None:
-        self._window.slots, self._window.positions = slice(slot, slot + 1), None
-        self._window.begin, self._window.end = begin, end
-
-    def write_next(self, positions: torch.Tensor, end: int) -> None:
-        self._window.slots, self._window.positions = slice(0, len(positions)), positions
-        self._window.end = end
-
-    @torch.inference_mode()
-    def move(self, source: int, target: int, length: int) -> None:
-        """Copy the first `length` positions of a slot over another slot."""
-        if source != target:
-            for layer in self.layers:
-                layer.keys[target, :, :length] = layer.keys[source, :, :length]
-                layer.values[target, :, :length] = layer.values[source, :, :length]
-
-
-class _SlotLayer(CacheLayerMixin):  # type: ignore[misc]
-    """One layer of the slots: keys and values (slots, heads, capacity, head size).
-
-    They begin as zeros: positions behind a row's end are masked, but a weight of 0 times a NaN is a NaN.
-    """
-
-    def __init__(self, slots: int, capacity: int, window: _Window) -> None:
-        super().__init__()
-        self._slots, self._capacity, self._window = slots, capacity, window
-
-    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        self.keys = key_states.new_zeros(self._slots, key_states.shape[1], self._capacity, key_states.shape[3])
-        self.values = value_states.new_zeros(self._slots, value_states.shape[1], self._capacity, value_states.shape[3])
-        self.is_initialized = True
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *_args: Any, **_kwargs: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        window = self._window
-        if window.cancel.is_set():
-            raise CancelledError("Cancelled. What had been finished by then is kept.")
-        held = []
-        for store, new in ((self.keys, key_states), (self.values, value_states)):
-            if window.positions is None:
-                store[window.slots, :, window.begin : window.end] = new
-            else:
-                rows = torch.arange(len(window.positions), device=new.device)
-                store[rows, :, window.positions] = new[:, :, 0]
-            held.append(store[window.slots, :, : window.end])
-        return held[0], held[1]
-
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return self._window.end, 0
-
-    def get_seq_length(self) -> int:
-        return self._window.end
-
-    def get_max_length(self) -> int:
-        return self._capacity
 
 
 def _attention(
