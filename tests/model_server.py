@@ -41,6 +41,7 @@ class ModelServer(LocalServer):
     own: it knows vLLM's own parameters. takes_ids: prompts may be token ids. hides: tokens whose log-probabilities it
     keeps to itself. says: what chat answers. faults: of the coming requests to /completions or /chat/completions, in
     their order; None lets one pass. requests, cancelled: what it was asked, and how many hung up in mid-stream.
+    listed: how often it was asked what it serves.
     """
 
     folder: Path
@@ -54,6 +55,7 @@ class ModelServer(LocalServer):
     faults: deque[Fault | None] = field(default_factory=deque)
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     cancelled: int = 0
+    listed: int = 0
     busiest: int = 0
 
     def __post_init__(self) -> None:
@@ -80,6 +82,7 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             match self.path:
                 case "/v1/models":
+                    server.listed += 1
                     card = {"id": server.name, "root": server.root, "max_model_len": 4096, "created": int(time.time())}
                     self.send(200, {"object": "list", "data": [card]})
                 case "/version":
@@ -125,15 +128,20 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
                 self.send(200, {"model": server.name, "choices": [{"message": {"content": "".join(pieces)}}]})
 
         def written(self, body: dict[str, Any]) -> Any:
-            ids, new, text = list(body["prompt"]), list[int](), ""
+            """Pieces of stream_interval tokens, as vLLM's: the first token alone, and the last ones as they end."""
+            interval = body.get("stream_interval", 1) if server.own else 1
+            ids, new, sent = list(body["prompt"]), list[int](), 0
             for number in range(body["max_tokens"]):
                 new.append(int(server.logits(ids + new).argmax()))
-                before, text = text, server.text(new)
+                text = server.text(new)
                 stopped = new[-1] == server.tokenizer.eos_token_id or any(s in text for s in body.get("stop", []))
                 reason = "stop" if stopped else "length" if number + 1 == body["max_tokens"] else None
-                piece: dict[str, Any] = {"text": text[len(before) :], "finish_reason": reason}
+                if sent and len(new) - sent < interval and reason is None:
+                    continue
+                piece: dict[str, Any] = {"text": text[len(server.text(new[:sent])) :], "finish_reason": reason}
                 if server.own and body.get("return_token_ids"):
-                    piece["token_ids"] = new[-1:]
+                    piece["token_ids"] = new[sent:]
+                sent = len(new)
                 yield piece
                 if stopped:
                     return

@@ -39,8 +39,11 @@ class Asker(Protocol):
         """The prompt's tokens, 0 where they can't be counted. Raises InvalidInputError for what can't be asked."""
         ...
 
-    async def read(self, prompt: Prompt, sampling: Sampling, tell: Tell) -> Reading:
-        """One reading; its seconds are not measured. Raises EngineError, InvalidInputError and SettingsError."""
+    async def read(self, prompt: Prompt, sampling: Sampling, tell: Tell, *, piece: int) -> Reading:
+        """One reading; its seconds are not measured. piece: tokens that may be told together.
+
+        Raises EngineError, InvalidInputError and SettingsError.
+        """
         ...
 
 
@@ -82,13 +85,14 @@ class Extras:
     top: int
     own: bool
 
-    def for_writing(self, marker: str) -> Body:
+    def for_writing(self, marker: str, piece: int) -> Body:
         if not self.own:
             return {}
         return {
             "stop": [marker],
             "include_stop_str_in_output": True,
             "return_token_ids": True,
+            "stream_interval": piece,
             "skip_special_tokens": False,
             "top_k": -1,
             "min_p": 0.0,
@@ -161,12 +165,12 @@ class TwoStepAsker:
             )
         return tokens
 
-    async def read(self, prompt: Prompt, sampling: Sampling, tell: Tell) -> Reading:
+    async def read(self, prompt: Prompt, sampling: Sampling, tell: Tell, *, piece: int) -> Reading:
         ids = self.tokenizer.encode(prompt)
         written = _Written(FeedbackReader(prompt.marker))
         kept, between, finish = list[int](), "", Finish.NOT_ASKED
         if sampling.feedback:
-            await self.client.retried(lambda: self._write(ids, sampling, written, tell))
+            await self.client.retried(lambda: self._write(ids, sampling, written, tell, piece))
             kept, between = before_result(self.tokenizer, written.reader, written.ids[: written.shown])
             finish = written.finish
         tokens = self.tokenizer.result_tokens(between + prompt.marker, prompt.results)
@@ -183,13 +187,13 @@ class TwoStepAsker:
             seconds=0.0,
         )
 
-    async def _write(self, ids: list[int], sampling: Sampling, written: _Written, tell: Tell) -> None:
+    async def _write(self, ids: list[int], sampling: Sampling, written: _Written, tell: Tell, piece: int) -> None:
         body = {
             "model": self.model.name,
             "prompt": ids,
             "max_tokens": sampling.max_new_tokens,
             **_drawing(sampling),
-            **self.extras.for_writing(written.reader.marker),
+            **self.extras.for_writing(written.reader.marker, piece),
         }
         written.begin()
         async with aclosing(self.client.stream("completions", body)) as answers:
@@ -272,7 +276,7 @@ class ChatAsker:
             )
         return 0
 
-    async def read(self, prompt: Prompt, sampling: Sampling, tell: Tell) -> Reading:
+    async def read(self, prompt: Prompt, sampling: Sampling, tell: Tell, *, piece: int) -> Reading:
         written = _Written(FeedbackReader(prompt.marker))
         usage = await self.client.retried(lambda: self._write(prompt, sampling, written, tell))
         parsed = parse_result(written.text, prompt.marker, prompt.results)

@@ -20,6 +20,10 @@ from backend.types import Sampling
 CANCEL_SECONDS = 0.05
 """How often it is looked whether a person cancelled, while the endpoint says nothing."""
 CLOSING_SECONDS = 5.0
+FOLLOWED = 8
+"""Answers at once that a person may want to see grow word by word."""
+BATCH_PIECE = 16
+"""Tokens that come together where more are asked: each piece costs the endpoint's processor as much as a token."""
 UNKNOWN = "unknown"
 
 Put = Callable[[EngineEvent], None]
@@ -31,6 +35,7 @@ class Connection:
 
     silent_seconds: how long it may say nothing. tries: how often one request is sent while it is busy or broken.
     at_once: how many prompts it is given at first; that adapts. direct: past any proxy that the environment names.
+    named_by_weights: no other weights can have the model's name, so the name in each answer tells whose it is.
     """
 
     address: Address
@@ -40,6 +45,7 @@ class Connection:
     tries: int = TRIES
     at_once: int = START_AT_ONCE
     direct: bool = False
+    named_by_weights: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,8 +137,9 @@ class OpenAIEngine:
     async def _read_all(self, prompts: Sequence[Prompt], sampling: Sampling, put: Put, ended: threading.Event) -> None:
         """Ask as many at once as the endpoint bears; whatever is still asked when one fails is cancelled."""
         shares = Shares()
+        piece = 1 if len(prompts) <= FOLLOWED else BATCH_PIECE
         asked = [
-            asyncio.create_task(self._read_one(index, prompt, sampling, shares, put))
+            asyncio.create_task(self._read_one(index, prompt, sampling, shares, put, piece))
             for index, prompt in enumerate(prompts)
         ]
         try:
@@ -143,7 +150,9 @@ class OpenAIEngine:
             await asyncio.gather(*asked, return_exceptions=True)
             ended.set()
 
-    async def _read_one(self, index: int, prompt: Prompt, sampling: Sampling, shares: Shares, put: Put) -> None:
+    async def _read_one(
+        self, index: int, prompt: Prompt, sampling: Sampling, shares: Shares, put: Put, piece: int
+    ) -> None:
         def tell(text: str) -> None:
             if text:
                 put(FeedbackDelta(index, text))
@@ -151,8 +160,9 @@ class OpenAIEngine:
         async with self._client.at_once:
             entered = shares.enter()
             try:
-                reading = await self._asker.read(prompt, sampling, tell)
-                await self._require_same_model()
+                reading = await self._asker.read(prompt, sampling, tell, piece=piece)
+                if not self._connection.named_by_weights:
+                    await self._require_same_model()
             finally:
                 seconds = shares.leave(entered)
         put(ReadingDone(index, replace(reading, seconds=seconds)))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from backend.engines.base import EngineEvent, FeedbackDelta, ReadingDone
-from backend.engines.openai import Connection, OpenAIEngine
+from backend.engines.openai import BATCH_PIECE, FOLLOWED, Connection, OpenAIEngine
 from backend.engines.tokenizer import PromptTokenizer
 from backend.engines.transformers import TransformersEngine
 from backend.errors import CancelledError, EngineError, InvalidInputError, ModelUnsupportedError, SettingsError
@@ -28,6 +28,7 @@ FORMAT = AssayFormat()
 DIRECT = FORMAT.direct(ITEM, RUBRIC, 0)
 PAIR = FORMAT.pairwise(ITEM, RUBRIC, 0, 1)
 SHORT = Sampling(max_new_tokens=12)
+LONG = Sampling(max_new_tokens=40)
 VERDICT_ONLY = Sampling(feedback=False)
 
 
@@ -102,6 +103,21 @@ def test_feedback_arrives_in_pieces_before_its_verdict(server: ModelServer, toke
     assert len(deltas) > 2
     assert isinstance(events[-1], ReadingDone)
     assert "".join(deltas).strip() == events[-1].reading.feedback
+
+
+def test_where_more_are_asked_than_anyone_can_follow_the_pieces_are_larger(
+    server: ModelServer, tokenizer: PromptTokenizer, tiny_model: Path
+) -> None:
+    local = TransformersEngine(tiny_model, device="cpu", dtype="float32")
+    prompts = [FORMAT.direct(Item("Say hello.", ("Hello " * n,)), RUBRIC, 0) for n in range(1, FOLLOWED + 2)]
+    with engine_of(server, tokenizer) as engine:
+        followed = [event for event in events_of(engine, prompts[:FOLLOWED]) if isinstance(event, FeedbackDelta)]
+        server.requests.clear()
+        ours = readings(engine, prompts, LONG)
+    assert {body["stream_interval"] for _, body in server.requests if body.get("stream")} == {BATCH_PIECE}
+    assert len(followed) > 2 * FOLLOWED
+    assert [one.feedback for one in ours] == [one.feedback for one in readings(local, prompts, LONG)]
+    local.close()
 
 
 def test_an_endpoint_without_vllms_own_parameters_gives_the_same_verdict(
@@ -262,6 +278,18 @@ def test_other_weights_under_the_same_name_are_no_verdict(server: ModelServer, t
     with engine_of(server, tokenizer) as engine:
         server.root = "somewhere/else"
         with pytest.raises(EngineError, match=r"somewhere/tiny.*somewhere/else"):
+            readings(engine, [DIRECT])
+
+
+def test_where_the_name_says_which_weights_it_is_the_answers_alone_are_looked_at(
+    server: ModelServer, tokenizer: PromptTokenizer
+) -> None:
+    with engine_of(server, tokenizer, named_by_weights=True) as engine:
+        listed = server.listed
+        readings(engine, [DIRECT])
+        assert server.listed == listed
+        server.faults = deque([Fault(changes={"model": "tiny-v2"})])
+        with pytest.raises(EngineError, match="changed from tiny to tiny-v2"):
             readings(engine, [DIRECT])
 
 
