@@ -14,7 +14,8 @@ from backend.types import Mode
 from db import models
 from db.session import Store
 from tests.test_comparing import Panel
-from ui.agreement_tables import selection_words, tables
+from ui.agreement_tables import tables
+from ui.agreement_words import selection_words
 
 
 def games(*rows: tuple[int, int, float, float, float]) -> Games:

@@ -17,7 +17,7 @@ from db.session import Store
 from tests.conftest import add_user
 from tests.test_agreement_sources import project_of
 from tests.test_comparing import Panel
-from ui.agreement_tables import counts_words
+from ui.agreement_words import counts_words
 
 
 @pytest.fixture

@@ -30,7 +30,8 @@ from tests.conftest import add_user
 from tests.factories import LEVELS
 from tests.labelled import Scripted
 from tests.project_bench import RUBRIC, ProjectBench
-from ui.agreement_tables import counts_words, tables
+from ui.agreement_tables import tables
+from ui.agreement_words import counts_words
 
 SHARE = 0.3
 

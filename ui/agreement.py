@@ -16,7 +16,8 @@ from backend.errors import InvalidInputError
 from backend.recalibrating import Recalibrating
 from backend.types import Mode
 from ui.agreement_export import csv_zip, figures, html_report, table_html
-from ui.agreement_tables import counts_words, selection_words, tables
+from ui.agreement_tables import tables
+from ui.agreement_words import counts_words, selection_words
 from ui.figure_table import Table
 from ui.saved_figure import SavedFigure
 from ui.shell import escape, shown

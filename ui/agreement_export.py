@@ -13,7 +13,8 @@ from backend.table_files import guarded_cell
 from backend.types import SCORES, Mode
 from ui import agreement_charts as draw
 from ui import charts
-from ui.agreement_tables import counts_words, selection_words, tables
+from ui.agreement_tables import tables
+from ui.agreement_words import counts_words, selection_words
 from ui.figure_table import Table
 from ui.shell import escape
 

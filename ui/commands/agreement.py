@@ -15,7 +15,8 @@ from backend.comparing import Comparing
 from backend.config import Settings
 from backend.errors import InvalidInputError
 from backend.types import Mode
-from ui.agreement_tables import counts_words, selection_words, tables
+from ui.agreement_tables import tables
+from ui.agreement_words import counts_words, selection_words
 from ui.commands.terminal import told
 
 
