@@ -13,6 +13,8 @@ def test_an_empty_store_is_answered_in_words_and_in_json(tmp_path: Path) -> None
     home = ["--home", str(tmp_path)]
     words = runner.invoke(cli, [*home, "agreement"])
     assert words.exit_code == 0, words.output
+    assert "There is no label yet that scores a response from 1 to 5." in words.output
+    assert "anchored" not in words.output
     assert "Needs at least 10 labelled items; there are 0." in words.output
     figures = runner.invoke(cli, [*home, "agreement", "--mode", "pairwise", "--json"])
     assert json.loads(figures.stdout)["counts"]["compared"] == 0

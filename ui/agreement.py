@@ -17,7 +17,7 @@ from backend.recalibrating import Recalibrating
 from backend.types import Mode
 from ui.agreement_export import csv_zip, figures, html_report, table_html
 from ui.agreement_tables import tables
-from ui.agreement_words import counts_words, selection_words
+from ui.agreement_words import counts_words, missing_words, selection_words
 from ui.figure_table import Table
 from ui.saved_figure import SavedFigure
 from ui.shell import escape, shown
@@ -245,7 +245,7 @@ def _summary(report: Report) -> str:
     return (
         "<div class='assay-empty'><p><strong>No labels to compare.</strong></p>"
         f"<p>{escape(selection_words(report))}</p><p>{escape(counts_words(report))}</p>"
-        "<p>Label what the judge has said, on the Judge or the History page, or choose other labels above.</p></div>"
+        f"<p>{escape(missing_words(report))}</p></div>"
     )
 
 

@@ -14,7 +14,7 @@ from backend.types import SCORES, Mode
 from ui import agreement_charts as draw
 from ui import charts
 from ui.agreement_tables import tables
-from ui.agreement_words import counts_words, selection_words
+from ui.agreement_words import counts_words, missing_words, selection_words
 from ui.figure_table import Table
 from ui.shell import escape
 
@@ -111,11 +111,12 @@ def html_report(report: Report) -> bytes:
                 parts.append(_figure(drawn[key], key, first=not any("plotly" in part for part in parts)))
         parts.append(table_html(table))
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    said = (selection_words(report), counts_words(report), missing_words(report))
+    words = "".join(f"<p>{escape(sentences)}</p>" for sentences in said if sentences)
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Agreement of people and model</title>"
         f"<meta name='viewport' content='width=device-width, initial-scale=1'><style>{STYLE}</style></head><body>"
-        f"<h1>Agreement of people and model</h1><p>{escape(selection_words(report))}</p>"
-        f"<p>{escape(counts_words(report))}</p>"
+        f"<h1>Agreement of people and model</h1>{words}"
         f"<p class='note'>Model {escape(report.model)}, digest <code>{escape(report.model_digest)}</code>. "
         f"Made {made}.</p>{''.join(parts)}<h2>Methods</h2><p>{escape(METHODS)}</p>"
         f"<script>{SCRIPT.replace('PRINTED', str(PRINTED))}</script></body></html>"

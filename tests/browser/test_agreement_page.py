@@ -61,6 +61,10 @@ def choose(page: Page, label: str, option: str) -> None:
 def test_an_empty_page_says_what_to_do(page: Page, url: str) -> None:
     page.goto(url)
     expect(page.get_by_text("No labels to compare.")).to_be_visible()
+    expect(page.get_by_text("There is no label yet that scores a response from 1 to 5.")).to_be_visible()
+    expect(page.get_by_text("after the verdict was seen")).to_be_hidden()
+    choose(page, "Mode", "Ranking")
+    expect(page.get_by_text("There is no label yet that orders several responses.")).to_be_visible()
     expect(page.get_by_role("heading", name="How far do they agree?")).to_be_hidden()
 
 

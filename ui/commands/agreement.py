@@ -16,7 +16,7 @@ from backend.config import Settings
 from backend.errors import InvalidInputError
 from backend.types import Mode
 from ui.agreement_tables import tables
-from ui.agreement_words import counts_words, selection_words
+from ui.agreement_words import counts_words, missing_words, selection_words
 from ui.commands.terminal import told
 
 
@@ -93,7 +93,7 @@ def _write_files(report: Report, report_file: Path | None, csv_file: Path | None
 
 
 def _words(report: Report) -> str:
-    lines = [selection_words(report), counts_words(report)]
+    lines = [words for words in (selection_words(report), counts_words(report), missing_words(report)) if words]
     for table in tables(report):
         lines += ["", table.title]
         rows = [table.heads, *table.rows] if table.rows else []
