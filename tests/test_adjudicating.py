@@ -1,6 +1,7 @@
 """Adjudication: what is disputed, what a lead decides of it, and that nothing anybody said is lost by it."""
 
 import json
+import re
 import uuid
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from db.models import Adjudication, ProjectItem, Verdict
 from db.session import Store
 from tests.project_bench import ProjectBench
 from tests.test_labelling import judge
+from ui.adjudicating_render import queue_list
 
 
 @pytest.fixture
@@ -59,6 +61,17 @@ def test_items_on_which_people_differ_are_listed_the_widest_first(
     pairs = bench.filled(2, Mode.PAIRWISE, name="Pairs", people_per_item=2)
     labelled(bench, pairs, ("A", "A"), ("A", "tie"))
     assert numbers(adjudicating.queue(pairs.id, bench.lead)) == [2]
+
+
+def test_the_queue_marks_the_item_that_stands_open_and_no_other(
+    bench: ProjectBench, adjudicating: Adjudicating
+) -> None:
+    view = bench.filled(3, people_per_item=2)
+    labelled(bench, view, ("3", "4"), ("2", "3"), ("1", "5"))
+    disputes = adjudicating.queue(view.id, bench.lead)
+    marks = re.findall(r'data-item="(\d+)" aria-pressed="(\w+)"', queue_list(disputes))
+    assert marks == [(str(one.project_item_id), str(one is disputes[0]).lower()) for one in disputes]
+    assert len(marks) == 3
 
 
 def test_items_on_which_people_agree_with_each_other_and_not_with_the_model_are_a_queue_of_their_own(
