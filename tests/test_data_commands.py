@@ -177,3 +177,24 @@ def test_a_store_without_labels_says_so_and_writes_nothing(run: Run, tmp_path: P
     result = run("own", "--out", tmp_path / "own.jsonl")
     assert (result.exit_code, list(tmp_path.glob("own*"))) == (1, [])
     assert "No label stands in this store." in result.stderr
+
+
+def test_pairs_are_taken_apart_into_rows_that_the_trainer_reads(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "scored.jsonl"
+    place = rows_file(tmp_path, pairwise(), direct())
+    levels = [part for level in "abcde" for part in ("--level", level)]
+    result = run("score-pairs", place, "--out", out, "--criterion", "Is it kind?", *levels)
+    assert result.exit_code == 0
+    assert "2 rows of 1 pairs are in" in result.stdout
+    assert "It has one response and its own score already." in result.stdout
+    rows = load_rows(str(out)).rows
+    assert [row.rubric.levels for row in rows] == [tuple("abcde")] * 2
+    assert rows[0].target != rows[1].target
+
+
+def test_some_levels_without_the_others_are_refused_and_write_nothing(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "scored.jsonl"
+    place = rows_file(tmp_path, pairwise())
+    result = run("score-pairs", place, "--out", out, "--criterion", "Is it kind?", "--level", "cold")
+    assert result.exit_code != 0
+    assert not out.exists()

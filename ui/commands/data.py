@@ -13,11 +13,13 @@ from tqdm import tqdm
 
 from backend.config import Settings
 from backend.errors import InvalidInputError
+from backend.pair_scores import scores_of_pairs
 from backend.preference_builder import ATTEMPTS, BuildProgress, BuildReport, Pairs, build, pairs_of
 from backend.row_summary import RowSummary, summary_of
 from backend.teachers import KEY_VARIABLE, EndpointTeacher, Teacher
 from backend.training_forms import load_rows
 from backend.training_rows import Loaded, RefusedRow, write_rows
+from backend.types import Rubric
 from ui.commands.terminal import told
 
 SHOWN_REFUSALS = 20
@@ -91,6 +93,30 @@ def commands(open_services: Callable[[Settings], DataServices]) -> typer.Typer:
                 typer.echo(_json({**_built_fields(pairs, built), "refused_rows": _fields(refused)}))
             else:
                 typer.echo(_built_words(out, pairs, built))
+                _echo_refused(refused)
+
+    @app.command("score-pairs")
+    def score_pairs(
+        place: Place,
+        out: Out,
+        criterion: Annotated[
+            str, typer.Option(help="What a response is scored by; the pairs' own asks which is better.")
+        ],
+        level: Annotated[
+            list[str] | None, typer.Option(help="What a score means, from 1 to 5; give it five times or not at all.")
+        ] = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Take pairs with winners apart, into responses with weak scores that direct assessment can learn from."""
+        with told():
+            loaded = load_rows(place)
+            made = scores_of_pairs(loaded.rows, Rubric(criterion, tuple(level or ())))
+            written = write_rows(made.rows, out)
+            refused = [*loaded.refused, *made.refused]
+            if as_json:
+                typer.echo(_json({"written": written, "refused_rows": _fields(refused)}))
+            else:
+                typer.echo(f"{written:,} rows of {written // 2:,} pairs are in {out}.")
                 _echo_refused(refused)
 
     @app.command()
