@@ -2,10 +2,17 @@
 
 import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from backend.merge_spec import USES, MergeSpec
+from backend.mergeable import describe
 from tests.tiny import make_tiny_model
+
+LARGE = "model.layers.0.mlp.up_proj.weight"
+"""One of their tensors."""
 
 
 @dataclass(frozen=True)
@@ -18,10 +25,9 @@ class Family:
 def make_family(folder: Path) -> Family:
     """The same bytes each time."""
     import torch
-    from safetensors.torch import load_file, save_file
 
     source = make_tiny_model(folder / "source")
-    learned = load_file(source / "model.safetensors")
+    learned = weights(source)
     family = Family(folder / "base", folder / "direct", folder / "pairwise")
     for seed, target in enumerate((family.base, family.direct, family.pairwise)):
         shutil.copytree(source, target)
@@ -30,7 +36,53 @@ def make_family(folder: Path) -> Family:
             name: (tensor + seed * 0.02 * torch.randn(tensor.shape, generator=noise)).to(torch.bfloat16)
             for name, tensor in learned.items()
         }
-        save_file(tensors, target / "model.safetensors", metadata={"format": "pt"})
-        config = target / "config.json"
-        config.write_text(json.dumps({**json.loads(config.read_text()), "dtype": "bfloat16"}))
+        save_weights(target, tensors)
+        edit_json(target / "config.json", dtype="bfloat16")
     return family
+
+
+def copied(family: Family, folder: Path) -> Family:
+    return Family(**{role: Path(shutil.copytree(path, folder / role)) for role, path in asdict(family).items()})
+
+
+def spec_of(family: Family, home: Path, method: str = "linear", **given: Any) -> MergeSpec:
+    """A merge of the family by a method, with what it needs; given: what is to be different."""
+    home.mkdir(exist_ok=True)
+    base = {"base": family.base} if "base" in USES[method] else {}
+    density = {"density": 0.5} if "density" in USES[method] else {}
+    return describe(
+        method, home, _silent, direct=family.direct, pairwise=family.pairwise,
+        **base, **{"alpha": 0.3, **density, **given},
+    )  # fmt: skip
+
+
+def _silent(_message: str, _fraction: float | None) -> None:
+    pass
+
+
+def save_weights(folder: Path, tensors: Mapping[str, Any]) -> None:
+    from safetensors.torch import save_file
+
+    save_file(dict(tensors), folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return dict(load_file(folder / "model.safetensors"))
+
+
+def edit_json(path: Path, **entries: Any) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **entries}))
+
+
+def sharded(folder: Path) -> None:
+    """The same model in two weight files and their index."""
+    tensors = sorted(weights(folder).items())
+    shards = {"one.safetensors": dict(tensors[:5]), "two.safetensors": dict(tensors[5:])}
+    (folder / "model.safetensors").unlink()
+    for name, part in shards.items():
+        save_weights(folder, part)
+        (folder / "model.safetensors").rename(folder / name)
+    index = {"weight_map": {tensor: name for name, part in shards.items() for tensor in part}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))

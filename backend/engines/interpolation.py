@@ -10,7 +10,7 @@ def interpolate(
 
     alpha: in 0..1, the weight of the direct-assessment expert. Step by step the arithmetic of
     mergekit/merge_methods/linear.py 0.1.5, which divides by the sum of the float32 weights as well, though that
-    is nearly 1, and which works behind a leading axis of one output. tests/test_merging.py holds both together.
+    is nearly 1, and which works behind a leading axis of one output. tests/test_merge_process.py holds both together.
     """
     experts = (direct.to(torch.float32).unsqueeze(0), pairwise.to(torch.float32).unsqueeze(0))
     weights = torch.tensor([[alpha, 1 - alpha]], dtype=torch.float32, device=direct.device)
