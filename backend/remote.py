@@ -67,9 +67,7 @@ def vllm_judge(
     server = VllmServer(python.command, files.path, name, home, dtype=dtype, options=VllmOptions.of(settings))
     report(f"Starting vLLM with {files.name} …", None)
     server.start(report)
-    connection = Connection(
-        server.address, server.key, name, at_once=VLLM_AT_ONCE, direct=True, named_by_weights=True
-    )
+    connection = Connection(server.address, server.key, name, at_once=VLLM_AT_ONCE, direct=True, named_by_weights=True)
     try:
         engine = OpenAIEngine(connection, tokenizer, Host("vllm", python.device, dtype), server.stop)
     except BaseException:
