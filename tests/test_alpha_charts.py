@@ -10,7 +10,7 @@ from backend.sweep_results import MeasuredPoint, SweepResult, result_of
 from backend.sweep_spec import PlannedPoint
 from backend.types import Mode
 from tests.labelled import direct_set, pairwise_set
-from ui import alpha_charts, alpha_render
+from ui import alpha_charts, sweep_render
 
 ROWS = 30
 DIRECT, PAIRS = direct_set(ROWS), pairwise_set(ROWS)
@@ -111,7 +111,7 @@ def test_the_front_needs_both_formats(result: SweepResult) -> None:
 
 
 def test_the_table_says_within_noise_and_compares_one_model_once(result: SweepResult) -> None:
-    html = alpha_render.differences(result, "linear 0.5")
+    html = sweep_render.differences(result, "linear 0.5")
     assert "within noise" in html
     assert "better</strong>" in html
     assert "<th scope='row'>pairwise</th>" in html
@@ -119,7 +119,7 @@ def test_the_table_says_within_noise_and_compares_one_model_once(result: SweepRe
 
 
 def test_a_sweep_of_benchmarks_alone_is_flagged(result: SweepResult) -> None:
-    assert "direct_bench" in alpha_render.flags(result)
-    assert alpha_render.choice_note(result, "linear 0.5") == ""
+    assert "direct_bench" in sweep_render.flags(result)
+    assert sweep_render.choice_note(result, "linear 0.5") == ""
     only = result.model_copy(update={"sets": result.sets[2:]})
-    assert "Chosen by a benchmark" in alpha_render.choice_note(only, "linear 0.5")
+    assert "Chosen by a benchmark" in sweep_render.choice_note(only, "linear 0.5")

@@ -13,7 +13,7 @@ from backend.jobs import JobKind, Jobs, JobState, JobView
 from backend.merge_spec import DEFAULTS, USES
 from backend.sweep_results import SweepResult, SweptSet
 from backend.types import Mode
-from ui import alpha_charts, alpha_render, job_list
+from ui import alpha_charts, alpha_render, job_list, sweep_render
 from ui.alpha_mix import MixPane
 from ui.events import QUIET, Update
 from ui.fields import NONE, document, picked, picker, shown_if_any
@@ -37,7 +37,7 @@ class SweepPane:
                 self._lay_out_form()
             with gr.Column(scale=7, min_width=300):
                 gr.HTML(f"<div class='assay-heading'><h2>{LIST_NAME}</h2></div>", label="Sweeps, newest first")
-                self.list = gr.HTML(alpha_render.NO_SWEEP, label=LIST_NAME, js_on_load=PRESS)
+                self.list = gr.HTML(sweep_render.NO_SWEEP, label=LIST_NAME, js_on_load=PRESS)
         self._lay_out_opened()
 
     def _lay_out_form(self) -> None:
@@ -135,7 +135,7 @@ class SweepPane:
         """The sets there are, or how to come by some."""
         choices = [(_set_words(one.name, one.mode, one.is_benchmark, one.own), one.name) for one in self._lab.sets()]
         only_own = all(one.own for one in self._lab.sets())
-        note = alpha_render.no_sets(self._lab.data_folder)
+        note = sweep_render.no_sets(self._lab.data_folder)
         return {
             self.sets: gr.update(choices=choices),
             self.sets_note: shown_if_any(note if only_own else ""),
@@ -148,7 +148,7 @@ class SweepPane:
     def look(self, data: Mapping[Component, Any]) -> Update:
         """What differs from what the page shows already."""
         jobs = self._jobs.list(JobKind.SWEEP)
-        there = job_list.listed(jobs, LIST_NAME, opened_id=picked(data[self.opened]), empty=alpha_render.NO_SWEEP)
+        there = job_list.listed(jobs, LIST_NAME, opened_id=picked(data[self.opened]), empty=sweep_render.NO_SWEEP)
         opened = there.opened
         updates: Update = {}
         if there.html != data[self.list]:
@@ -204,7 +204,7 @@ class SweepPane:
         models = 2 + others + len(alphas) * len(data[self.methods] or ())
         return {
             **updates,
-            self.size: alpha_render.size_note(models, len(data[self.sets] or ()), _rows(data[self.rows])),
+            self.size: sweep_render.size_note(models, len(data[self.sets] or ()), _rows(data[self.rows])),
         }
 
     # Gathering and rendering
@@ -260,20 +260,20 @@ class SweepPane:
         likely = next((best.point for best in reversed(result.best) if best.point), next(iter(keys), None))
         wanted = data.get(self.own_point)
         key = wanted if wanted in keys else likely
-        choice = alpha_render.choice_note(result, key) if key else ""
+        choice = sweep_render.choice_note(result, key) if key else ""
         return {
-            self.flags: shown_if_any(alpha_render.flags(result)),
+            self.flags: shown_if_any(sweep_render.flags(result)),
             self.direct_set: _set_picker(direct, drawn_direct),
             self.pairwise_set: _set_picker(pairwise, drawn_pairwise),
             self.curve: shown_if_any(curve),
             self.pareto: shown_if_any(pareto),
-            self.best: alpha_render.best_list(result) if keys else "",
-            self.table: alpha_render.single_joint_merged(result),
+            self.best: sweep_render.best_list(result) if keys else "",
+            self.table: sweep_render.single_joint_merged(result),
             self.point: gr.update(choices=keys, value=key, visible=bool(keys)),
             self.own_point: wanted,
             self.activate: gr.update(visible=bool(keys)),
             self.choice: shown_if_any(choice),
-            self.differences: alpha_render.differences(result, key) if key else "",
+            self.differences: sweep_render.differences(result, key) if key else "",
         }
 
 
