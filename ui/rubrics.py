@@ -1,7 +1,7 @@
 """The rubrics page: the library on the left, the rubric that is open on the right."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,16 +10,21 @@ from gradio.components import Component
 
 from backend.errors import InvalidInputError
 from backend.rubric_drafts import RubricDraft
-from backend.rubric_files import ImportReport
 from backend.rubrics import RubricLibrary, RubricView
 from backend.types import SCORES, digest_of
 from ui.draft import keep_draft, restore_draft
 from ui.events import PRIVATE, QUIET, Update, on_arrival
-from ui.shell import escape, shown, tell
+from ui.rubric_render import LEVEL_LABELS, card_list, heading, import_report, version_list
+from ui.shell import shown, tell
 
 DRAFT = "assay.rubrics.1"
-MAX_CARDS = 100
-MAX_REFUSED = 20
+LEVEL_HINTS = (
+    "What the worst looks like.",
+    "What sets it apart from a 1 and from a 3.",
+    "What the middle looks like.",
+    "What sets it apart from a 3 and from a 5.",
+    "What the best looks like.",
+)
 PICK_CARD = """
 element.addEventListener("click", (event) => {
     const card = event.target.closest("[data-rubric]");
@@ -92,7 +97,7 @@ class _RubricsPage:
 
     def _lay_out_editor(self) -> None:
         self.opened = gr.Textbox(_Opened.of(None).written(), label="Open rubric", visible="hidden")
-        self.heading = gr.HTML(_heading(None), label="About this rubric")
+        self.heading = gr.HTML(heading(None), label="About this rubric")
         self.name = gr.Textbox(label="Name", lines=1, max_lines=1)
         self.criterion = gr.Textbox(
             label="Criterion", info="One question that the score answers.", lines=2, max_lines=8,
@@ -101,7 +106,7 @@ class _RubricsPage:
         with gr.Group():
             self.levels = [
                 gr.Textbox(label=label, lines=2, max_lines=8, placeholder=hint)
-                for label, hint in zip(_level_labels(), _level_hints(), strict=True)
+                for label, hint in zip(LEVEL_LABELS, LEVEL_HINTS, strict=True)
             ]
         with gr.Row(elem_classes="assay-tools"):
             self.save = gr.Button("Save", variant="primary", min_width=100)
@@ -154,7 +159,7 @@ class _RubricsPage:
     @shown
     def _import(self, data: Mapping[Component, Any]) -> Update:
         report = self._library.import_json(data[self.upload], self._who())
-        return {**self._find(data), self.report: _import_report(report), self.upload: None}
+        return {**self._find(data), self.report: import_report(report), self.upload: None}
 
     # Handlers: the rubric that is open
 
@@ -163,7 +168,7 @@ class _RubricsPage:
         """After a refresh: unsaved texts stay as they were typed; others are read afresh."""
         opened = _Opened.parse(data[self.opened])
         if opened.rubric_id is None:
-            return {self.heading: _heading(None)}
+            return {self.heading: heading(None)}
         view = self._library.get(opened.rubric_id)
         if self._is_unsaved(data):
             return {**self._surroundings(view), self.cards: self._cards(data, view.id)}
@@ -247,15 +252,15 @@ class _RubricsPage:
     def _surroundings(self, view: RubricView | None) -> Update:
         versions = [] if view is None else self._library.versions(view.id)
         return {
-            self.heading: _heading(view),
-            self.history: _history(versions),
+            self.heading: heading(view),
+            self.history: version_list(versions),
             self.save: gr.update(visible=view is None or not view.archived),
             self.archive: gr.update(visible=view is not None and not view.archived),
             self.unarchive: gr.update(visible=view is not None and view.archived),
         }
 
     def _cards(self, data: Mapping[Component, Any], opened_id: int | None) -> str:
-        return _cards(self._found(data), opened_id, searched=bool(data[self.search]))
+        return card_list(self._found(data), opened_id, searched=bool(data[self.search]))
 
 
 def _blank() -> RubricDraft:
@@ -264,111 +269,3 @@ def _blank() -> RubricDraft:
 
 def _digest(draft: RubricDraft) -> str:
     return digest_of("draft", draft.name, draft.criterion, list(draft.levels))
-
-
-def _level_labels() -> list[str]:
-    return [f"Score {score}" for score in SCORES]
-
-
-def _level_hints() -> list[str]:
-    return [
-        "What the worst looks like.",
-        "What sets it apart from a 1 and from a 3.",
-        "What the middle looks like.",
-        "What sets it apart from a 3 and from a 5.",
-        "What the best looks like.",
-    ]
-
-
-def _cards(views: Sequence[RubricView], opened_id: int | None, *, searched: bool) -> str:
-    if not views:
-        why = "No rubric has these words." if searched else "There is no rubric yet."
-        cure = (
-            "Try fewer words, or show archived ones."
-            if searched
-            else "Press New rubric to write one, or import a file."
-        )
-        return f'<div class="assay-empty"><strong>{why}</strong><br>{cure}</div>'
-    cards = "".join(f"<li>{_card(view, pressed=view.id == opened_id)}</li>" for view in views[:MAX_CARDS])
-    more = len(views) - MAX_CARDS
-    rest = f'<p class="assay-muted">{more:,} more. Search to narrow the list.</p>' if more > 0 else ""
-    return f'<ul class="assay-cards" aria-label="Rubrics">{cards}</ul>{rest}'
-
-
-def _card(view: RubricView, *, pressed: bool) -> str:
-    facts = [f"version {view.number}"] if view.number > 1 else []
-    facts += [_times(view.uses)] if view.uses else []
-    facts += ["archived"] if view.archived else []
-    about = f'<span class="assay-card-facts">{" · ".join(facts)}</span>' if facts else ""
-    return (
-        f'<button type="button" class="assay-card" data-rubric="{view.id}" aria-pressed="{str(pressed).lower()}">'
-        f'<span class="assay-card-name" dir="auto">{escape(view.name)}</span>'
-        f'<span class="assay-card-text" dir="auto">{escape(view.rubric.criterion)}</span>{about}</button>'
-    )
-
-
-def _heading(view: RubricView | None) -> str:
-    if view is None:
-        return _headed("New rubric", "It joins the library when you save it.")
-    origin = "Shipped with Assay. " if view.shipped else ""
-    if view.archived:
-        state = "Archived: unarchive it to edit it, or clone it."
-    elif view.version_uses:
-        state = (
-            f"Version {view.number}, {_times(view.version_uses)}: a changed text is saved as version {view.number + 1}."
-        )
-    else:
-        state = f"Version {view.number}, not used yet: saving changes this version."
-    return _headed(view.name, origin + state)
-
-
-def _headed(title: str, about: str) -> str:
-    return f'<div class="assay-heading"><h2 dir="auto">{escape(title)}</h2><p class="assay-muted">{about}</p></div>'
-
-
-def _history(versions: Sequence[RubricView]) -> str:
-    if not versions:
-        return ""
-    entries = "".join(_version(view) for view in versions)
-    return f'<section class="assay-versions" aria-label="Versions"><h3>Versions</h3>{entries}</section>'
-
-
-def _version(view: RubricView) -> str:
-    uses = _times(view.version_uses) if view.version_uses else "not used"
-    levels = "".join(
-        f'<dt>{label}</dt><dd dir="auto">{escape(level)}</dd>'
-        for label, level in zip(_level_labels(), view.rubric.levels, strict=True)
-    )
-    return (
-        f"<details><summary>Version {view.number} · {view.created_at:%Y-%m-%d %H:%M} UTC · {uses}</summary>"
-        f'<dl><dt>Criterion</dt><dd dir="auto">{escape(view.rubric.criterion)}</dd>{levels}</dl></details>'
-    )
-
-
-def _times(uses: int) -> str:
-    return "used once" if uses == 1 else f"used {uses:,} times"
-
-
-def _import_report(report: ImportReport) -> str:
-    if report.refused:
-        rows = "".join(
-            f'<li>Row {row.number:,}: <span dir="auto">{escape(row.reason)}</span></li>'
-            for row in report.refused[:MAX_REFUSED]
-        )
-        more = len(report.refused) - MAX_REFUSED
-        rest = f"<p>And {more:,} more rows.</p>" if more > 0 else ""
-        title = f"Nothing was imported: {len(report.refused):,} {_rows(len(report.refused))} can't be used."
-        return _reported(title, f"<ul>{rows}</ul>{rest}<p>Mend the file and import it again.</p>")
-    title = f"{len(report.imported):,} imported."
-    there = ", ".join(f"“{escape(name)}”" for name in report.duplicates[:MAX_REFUSED])
-    more = len(report.duplicates) - MAX_REFUSED
-    rest = f" and {more:,} more" if more > 0 else ""
-    return _reported(title, f"<p>There already, so left out: {there}{rest}.</p>" if there else "")
-
-
-def _rows(number: int) -> str:
-    return "row" if number == 1 else "rows"
-
-
-def _reported(title: str, body: str) -> str:
-    return f'<div class="assay-report" role="status"><strong>{title}</strong>{body}</div>'
