@@ -27,7 +27,9 @@ from db import queries as label_queries
 from db.session import Store
 
 RECENT = 10
+"""Of a person's decisions the last, which can be reopened."""
 MAX_SECONDS = 86_400.0
+"""A label that took longer is kept as one that took a day: somebody had left the page open."""
 MAX_CHOICE_CHARACTERS = 100
 
 
@@ -140,8 +142,7 @@ class Labelling:
         """What the person has entered so far, to be there after a refresh or a crash."""
         with self._write() as session:
             _item, desk = _desk_of(session, project_item_id, user_id)
-            checked_text("The note", note, required=False)
-            _require_short("The note", note, MAX_NOTE_CHARACTERS)
+            _check_note(note, required=False)
             _require_short("The choice", choice, MAX_CHOICE_CHARACTERS)
             draft = queries.draft_of(session, project_item_id, desk.user.id)
             if draft is None:
@@ -181,8 +182,7 @@ class Labelling:
     def flag(self, project_item_id: int, user_id: int, client_id: str, note: str) -> None:
         """Tell the lead what is wrong with the item; it stays in hand. The same client_id once more changes nothing."""
         checked_click(client_id)
-        checked_text("The note", note)
-        _require_short("The note", note, MAX_NOTE_CHARACTERS)
+        _check_note(note, required=True)
         with self._write() as session:
             _desk_of(session, project_item_id, user_id)
             if queries.flag_of_click(session, client_id) is None:
@@ -194,8 +194,34 @@ class Labelling:
             yield session
 
 
+def opinion_of(choice: str, mode: Mode, order: Sequence[int]) -> Opinion:
+    """Of what was chosen among the responses as they were shown. Raises InvalidInputError."""
+    match mode:
+        case Mode.DIRECT:
+            if choice not in SCORES:
+                raise InvalidInputError(f"The score is {choice[:40]!r}; choose 1 to 5.")
+            return Opinion(score=int(choice))
+        case Mode.PAIRWISE:
+            if choice not in ("A", "B", "tie"):
+                raise InvalidInputError(f"The winner is {choice[:40]!r}; choose A, B or tie.")
+            return Opinion(winner="tie" if choice == "tie" else letter(order["AB".index(choice)]))
+        case Mode.RANKING:
+            return Opinion(order=tuple(order[place] for place in parse_order(choice, len(order))))
+
+
+def checked_click(client_id: str) -> None:
+    """Raises InvalidInputError for a client id that no page makes."""
+    if not 1 <= len(client_id) <= MAX_CLIENT_ID_CHARACTERS:
+        raise InvalidInputError(
+            f"The client id has {len(client_id)} characters; it must have 1 to {MAX_CLIENT_ID_CHARACTERS}."
+        )
+
+
 class _Desk:
-    """One person at one project, inside one transaction."""
+    """One person at one project, inside one transaction. hold: keep others from the project until it ends.
+
+    Raises ConflictError, where it is held, if the project is not open.
+    """
 
     def __init__(self, session: Session, project_id: int, user_id: int, *, hold: bool = True) -> None:
         self._session = session
@@ -279,8 +305,7 @@ class _Desk:
         return decisions
 
     def label(self, item: rows.ProjectItem, client_id: str, choice: str, note: str, seconds: float) -> Given:
-        checked_text("The note", note, required=False)
-        _require_short("The note", note, MAX_NOTE_CHARACTERS)
+        _check_note(note, required=False)
         lease = queries.lease_of(self._session, self.project.id, self.user.id)
         mine = lease is not None and lease.project_item_id == item.id
         round = lease.round if lease is not None and mine else 1
@@ -290,22 +315,14 @@ class _Desk:
                 f"{self.project.lease_seconds // 60} minutes, and they have labelled it. Take the next one."
             )
         order = self._order(item, round)
-        opinion = opinion_of(choice, Mode(self.project.mode), order)
         first = not self._has_label(item)
-        seen = self._seen(item) if round == 1 else None
-        if seen is None:
-            label = self._say_blind(item, round, client_id, opinion, note)
-        else:
-            view = say_of_seen(self._session, seen, self.user.id, client_id, opinion, note)
-            label = self._session.get_one(rows.Label, view.id)
+        label = self._say(item, round, client_id, opinion_of(choice, Mode(self.project.mode), order), note)
         if label.client_id == client_id:
             label.project_item_id, label.seconds, label.shown_order = item.id, seconds, list(order)
             label.stream, label.sampling_probability = item.stream, item.sampling_probability
         if first:
             item.people += 1
-        draft = queries.draft_of(self._session, item.id, self.user.id)
-        if draft is not None:
-            self._session.delete(draft)
+        self._forget_draft(item)
         if mine:
             self.let_go()
         self._session.flush()
@@ -324,6 +341,14 @@ class _Desk:
             verdict_id=self._seen(item) if label.round == 1 else None,
             decided=bool(adjudication_queries.chain_of(self._session, item.id)),
         )
+
+    def _say(self, item: rows.ProjectItem, round: int, client_id: str, opinion: Opinion, note: str) -> rows.Label:
+        """The label that now stands: a new one, or the one that said the same already."""
+        seen = self._seen(item) if round == 1 else None
+        if seen is None:
+            return self._say_blind(item, round, client_id, opinion, note)
+        view = say_of_seen(self._session, seen, self.user.id, client_id, opinion, note)
+        return self._session.get_one(rows.Label, view.id)
 
     def _say_blind(self, item: rows.ProjectItem, round: int, client_id: str, opinion: Opinion, note: str) -> rows.Label:
         chain = queries.blind_chain(self._session, item.id, self.user.id, round)
@@ -346,6 +371,11 @@ class _Desk:
         self._session.add(label)
         self._session.flush()
         return label
+
+    def _forget_draft(self, item: rows.ProjectItem) -> None:
+        draft = queries.draft_of(self._session, item.id, self.user.id)
+        if draft is not None:
+            self._session.delete(draft)
 
     def _reveal(self, item: rows.ProjectItem) -> None:
         """From now on this person may see the verdict. Where items come back it stays hidden, or they would know it."""
@@ -382,27 +412,13 @@ class _Desk:
 
 
 def _desk_of(session: Session, project_item_id: int, user_id: int) -> tuple[rows.ProjectItem, _Desk]:
+    """The item, read once its project is held, so that nobody changes it meanwhile. Raises NotFoundError."""
     item = session.get(rows.ProjectItem, project_item_id)
     if item is None:
         raise NotFoundError(f"There is no item {project_item_id} in any project. Reload the page.")
     desk = _Desk(session, item.project_id, user_id)
     session.refresh(item)
     return item, desk
-
-
-def opinion_of(choice: str, mode: Mode, order: Sequence[int]) -> Opinion:
-    """Of what was chosen among the responses as they were shown. Raises InvalidInputError."""
-    match mode:
-        case Mode.DIRECT:
-            if choice not in SCORES:
-                raise InvalidInputError(f"The score is {choice[:40]!r}; choose 1 to 5.")
-            return Opinion(score=int(choice))
-        case Mode.PAIRWISE:
-            if choice not in ("A", "B", "tie"):
-                raise InvalidInputError(f"The winner is {choice[:40]!r}; choose A, B or tie.")
-            return Opinion(winner="tie" if choice == "tie" else letter(order["AB".index(choice)]))
-        case Mode.RANKING:
-            return Opinion(order=tuple(order[place] for place in parse_order(choice, len(order))))
 
 
 def _choice(opinion: Opinion, order: Sequence[int]) -> str:
@@ -414,12 +430,9 @@ def _choice(opinion: Opinion, order: Sequence[int]) -> str:
     return order_words([order.index(position) for position in opinion.order or ()])
 
 
-def checked_click(client_id: str) -> None:
-    """Raises InvalidInputError for a client id that no page makes."""
-    if not 1 <= len(client_id) <= MAX_CLIENT_ID_CHARACTERS:
-        raise InvalidInputError(
-            f"The client id has {len(client_id)} characters; it must have 1 to {MAX_CLIENT_ID_CHARACTERS}."
-        )
+def _check_note(note: str, *, required: bool) -> None:
+    checked_text("The note", note, required=required)
+    _require_short("The note", note, MAX_NOTE_CHARACTERS)
 
 
 def _require_short(name: str, text: str, most: int) -> None:
