@@ -19,12 +19,12 @@ from enum import StrEnum
 from pathlib import Path
 
 import httpx2
-import psutil
 
 from backend import keeper, vllm_probe
 from backend.config import Settings
 from backend.errors import EngineError, SettingsError
 from backend.memory import available_bytes
+from backend.process_group import end_group, group_lives, runs, started_at
 from backend.serving import Report, Trouble
 
 log = logging.getLogger(__name__)
@@ -292,7 +292,7 @@ class VllmServer:
                 start_new_session=True,
             )
         self._process = process
-        own = _Record(process.pid, _started(process.pid), os.getpid(), _started(os.getpid()))
+        own = _Record(process.pid, started_at(process.pid), os.getpid(), started_at(os.getpid()))
         self._record.write_text(json.dumps(asdict(own)), "utf-8")
         return process
 
@@ -309,6 +309,7 @@ class VllmServer:
         ]
 
     def _wait_until_up(self, process: "subprocess.Popen[bytes]") -> bool:
+        """Whether it answers; it does not when it ended, is to end, or took START_SECONDS."""
         deadline = time.monotonic() + START_SECONDS
         while process.poll() is None and not self._stopping.is_set() and time.monotonic() < deadline:
             if self._answers():
@@ -350,52 +351,13 @@ def end_orphans(folder: Path) -> None:
         except (OSError, ValueError, TypeError):
             record = None
         if record is not None:
-            if _runs(record.owner, record.owner_started):
+            if runs(record.owner, record.owner_started):
                 continue
-            if _is_group_of(record):
+            if group_lives(record.group, record.started):
                 log.warning("ending a vLLM that was left behind (process group %d)", record.group)
                 end_group(record.group)
         path.unlink(missing_ok=True)
         path.with_suffix(".log").unlink(missing_ok=True)
-
-
-def end_group(group: int) -> None:
-    """Kill every process of the group, and wait until they are gone."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGKILL)
-    deadline = time.monotonic() + keeper.GRACE_SECONDS
-    while time.monotonic() < deadline and _members(group):
-        time.sleep(0.05)
-
-
-def _is_group_of(record: _Record) -> bool:
-    """A group's number is not given to another process while one of its members lives."""
-    if psutil.pid_exists(record.group):
-        return _runs(record.group, record.started)
-    return bool(_members(record.group))
-
-
-def _members(group: int) -> list[int]:
-    """The processes of the group that still run."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(ProcessLookupError, PermissionError, psutil.Error):
-            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process.pid)
-    return found
-
-
-def _runs(pid: int, started: float) -> bool:
-    """Whether the very process that began then still runs."""
-    try:
-        process = psutil.Process(pid)
-        return bool(abs(process.create_time() - started) < 1.0 and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
-
-
-def _started(pid: int) -> float:
-    return float(psutil.Process(pid).create_time())
 
 
 def _free_port() -> int:
