@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy
+from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from backend.accounts import Role, require_role
@@ -153,17 +154,6 @@ def _compared(
     of_kind = labels.of(kind)
     people = people | rows.rater_names()
     drawn = labels.only(of_kind & (beside != NONE) & (labels.drawn > 0))
-    counts = Counts(
-        blind=int(labels.of(Kind.BLIND).sum()),
-        after=int(labels.of(Kind.AFTER).sum()),
-        imported=int(labels.of(Kind.IMPORTED).sum()),
-        compared=int((of_kind & (beside != NONE)).sum()),
-        unjudged=int((of_kind & (beside == NONE)).sum()),
-        outside=labels.outside,
-        between=labels.between,
-        chosen=int((of_kind & (beside != NONE) & (labels.drawn == 0)).sum()),
-        drawn=len(drawn),
-    )
     audits = _audited(drawn) if selection.project_id is None else ()
     compared = Compared(
         mode=selection.mode,
@@ -185,7 +175,23 @@ def _compared(
         "people": whose.people,
         "model_gold": whose.model_gold,
     }
-    return _report(selection, model, rubrics, people, kind=kind, counts=counts, **found)
+    return _report(selection, model, rubrics, people, kind=kind, counts=_counts(labels, of_kind, beside), **found)
+
+
+def _counts(labels: Labels, of_kind: NDArray[numpy.bool_], beside: Integers) -> Counts:
+    """of_kind, beside: (labels,) each, as of the comparison."""
+    compared = of_kind & (beside != NONE)
+    return Counts(
+        blind=int(labels.of(Kind.BLIND).sum()),
+        after=int(labels.of(Kind.AFTER).sum()),
+        imported=int(labels.of(Kind.IMPORTED).sum()),
+        compared=int(compared.sum()),
+        unjudged=int((of_kind & (beside == NONE)).sum()),
+        outside=labels.outside,
+        between=labels.between,
+        chosen=int((compared & (labels.drawn == 0)).sum()),
+        drawn=int((compared & (labels.drawn > 0)).sum()),
+    )
 
 
 def _audited(drawn: Labels) -> list[int]:
