@@ -223,6 +223,7 @@ class Serving:
                 self._tell(self._successor, f"Giving up {self._successor.name} …", None)
 
     def close(self) -> None:
+        """Let go of the judge, once the verdict in progress is there; who asks after that gets NotReadyError."""
         self.cancel_swap()
         with self._turns.turn_to_exchange(threading.Event()), self._changed:
             if self._served is not None:
@@ -388,6 +389,7 @@ class Serving:
         return served
 
     def _recorded(self, successor: Successor, served: Served) -> None:
+        """The store says that this one serves; where it can't, the engine is closed and what it raised goes on."""
         try:
             successor.record()
         except BaseException:

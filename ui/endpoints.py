@@ -17,7 +17,7 @@ from backend.agreement_report import as_json
 from backend.batch_job import BatchOrder
 from backend.comparing import Selection
 from backend.errors import InvalidInputError
-from backend.history import VerdictDetail
+from backend.history import NO_RESULT_WORDS, VerdictDetail
 from backend.judging import Question, RunPhase
 from backend.labelling import Given, Task
 from backend.project_export import FORMS
@@ -342,7 +342,7 @@ def verdict_fields(detail: VerdictDetail) -> Fields:
     return {
         "verdict": detail.id,
         "mode": detail.mode,
-        "result": "not readable" if detail.result is None else result_words(detail.result),
+        "result": NO_RESULT_WORDS if detail.result is None else result_words(detail.result),
         "details": None if detail.result is None else asdict(detail.result),
         "order_sensitive": detail.order_sensitive,
         "feedback": [one.reading.feedback for one in detail.readings if one.reading.feedback],
