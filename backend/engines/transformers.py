@@ -40,7 +40,7 @@ CACHE_BYTES = 640 * 2**20
 """Memory for the key-value cache of one batch; it bounds how many prompts advance together."""
 
 TOLERATED_DIFFERENCE = 0.02
-"""Between a token's probability by the model's own attention and by ours; bfloat16 rounds that much."""
+"""Between a token's probability by the model's own attention and by ours, both on tokens read before."""
 
 
 class TransformersEngine(EmbeddedEngine):
@@ -233,8 +233,11 @@ class TransformersEngine(EmbeddedEngine):
     def _check_attention(self) -> None:
         """Ask the same of the model's own attention and of ours, once, before anybody relies on ours."""
         ids = self._tokenizer.encode_continuation("Feedback: the answer is correct, clear and complete. Score 4 of 5.")
+        asked = torch.tensor([ids], device=self._device)
         with torch.inference_mode():
-            expected = self._model(input_ids=torch.tensor([ids], device=self._device)).logits[0, -1]
+            # In one piece it would round otherwise: in bfloat16 as much as a wrong attention may differ.
+            before = self._model(input_ids=asked[:, :-1], use_cache=True).past_key_values
+            expected = self._model(input_ids=asked[:, -1:], past_key_values=before).logits[0, -1]
         AttentionInterface.register(ATTENTION, _attention)
         self._model.set_attn_implementation(ATTENTION)
         never = threading.Event()
