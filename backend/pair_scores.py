@@ -4,7 +4,7 @@ That a response won says that it is likelier good than bad, and no more; so it b
 expert of direct assessment can learn order from, and never a score that somebody gave.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from backend.errors import InvalidInputError
@@ -58,6 +58,5 @@ def weak_target(won: float) -> tuple[float, ...]:
 
     Linear from LOST at 0 by way of TIED at one half to WON at 1.
     """
-    ends: tuple[Sequence[float], Sequence[float]] = (TIED, WON) if won >= 0.5 else (LOST, TIED)
-    way = 2 * won - 1 if won >= 0.5 else 2 * won
-    return tuple(low + way * (high - low) for low, high in zip(*ends, strict=True))
+    lower, upper, way = (TIED, WON, 2 * won - 1) if won >= 0.5 else (LOST, TIED, 2 * won)
+    return tuple(low + way * (high - low) for low, high in zip(lower, upper, strict=True))

@@ -7,11 +7,15 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from db.models import User
 from db.session import Store
+
+if TYPE_CHECKING:
+    from tests.experts import Family
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one thread each: threads that wait for each other's cores cost most
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -108,3 +112,19 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny import make_tiny_model
 
     return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def family(tmp_path_factory: pytest.TempPathFactory) -> "Family":
+    """A tiny base and two experts of it: tests.experts says what they are. Not to be changed."""
+    from tests.experts import make_family
+
+    return make_family(tmp_path_factory.mktemp("family"))
+
+
+@pytest.fixture
+def experts(family: "Family", tmp_path: Path) -> "Family":
+    """Copies of the family, to be damaged."""
+    from tests.experts import copied
+
+    return copied(family, tmp_path / "experts")

@@ -33,17 +33,12 @@ from backend.types import Sampling
 from backend.users import owner
 from db.models import Reading
 from db.session import Store
-from tests.experts import Family, make_family
+from tests.experts import Family
 from tests.labelled import direct_row, pairwise_row, write_rows, write_sets
 from tests.published_rows import as_list, scored
 from ui.commands.bench import BenchServices, commands
 
 ROWS = 10
-
-
-@pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory) -> Family:
-    return make_family(tmp_path_factory.mktemp("family"))
 
 
 @pytest.fixture

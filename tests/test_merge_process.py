@@ -7,16 +7,11 @@ import pytest
 
 from backend.merge_process import MergeJob, run
 from backend.merge_spec import USES, MergeSpec
-from tests.experts import LARGE, Family, make_family, spec_of, weights
+from tests.experts import LARGE, Family, spec_of, weights
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:numpy.core is deprecated:DeprecationWarning"  # mergekit 0.1.5 allows it to be unpickled, by its old name
 )
-
-
-@pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory) -> Family:
-    return make_family(tmp_path_factory.mktemp("family"))
 
 
 def merge_here(spec: MergeSpec, folder: Path) -> dict[str, Any]:

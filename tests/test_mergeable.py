@@ -11,22 +11,11 @@ import pytest
 from backend.errors import InvalidInputError, MergeError, ModelError, ModelFilesError, ModelUnsupportedError
 from backend.mergeable import check_mergeable
 from backend.merging import merge
-from tests.experts import LARGE, Family, copied, edit_json, make_family, save_weights, sharded, spec_of, weights
+from tests.experts import LARGE, Family, edit_json, save_weights, sharded, spec_of, weights
 from tests.test_starter import Told, visible
 from tests.tiny import MISTRAL
 
 NEVER = threading.Event()
-
-
-@pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory) -> Family:
-    return make_family(tmp_path_factory.mktemp("family"))
-
-
-@pytest.fixture
-def experts(family: Family, tmp_path: Path) -> Family:
-    """Copies of the family, to be damaged."""
-    return copied(family, tmp_path / "experts")
 
 
 def without_a_shard(folder: Path) -> None:

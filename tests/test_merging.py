@@ -23,7 +23,7 @@ from backend.merge_spec import USES, MergeSpec, read_spec
 from backend.merging import ask_once, merge
 from backend.models import find_model
 from backend.starter import MANIFEST
-from tests.experts import LARGE, Family, copied, make_family, save_weights, sharded, spec_of, weights
+from tests.experts import LARGE, Family, save_weights, sharded, spec_of, weights
 from tests.test_starter import Told, small_disks_can_be_made, visible
 from ui.commands.merge import app
 
@@ -40,17 +40,6 @@ backend.mergeable.SPARE_BYTES = -10**9
 spec = MergeSpec.model_validate_json(sys.argv[2])
 merge(spec, Path(sys.argv[1]), lambda message, _fraction: print(message, flush=True), threading.Event())
 """
-
-
-@pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory) -> Family:
-    return make_family(tmp_path_factory.mktemp("family"))
-
-
-@pytest.fixture
-def experts(family: Family, tmp_path: Path) -> Family:
-    """Copies of the family, to be damaged."""
-    return copied(family, tmp_path / "experts")
 
 
 @pytest.fixture(scope="module")

@@ -17,16 +17,11 @@ from backend.benchmarks.robustness import (
     variants,
 )
 from backend.types import MAX_CHARACTERS, Item, Mode, Rubric
-from tests.experts import Family, make_family
+from tests.experts import Family
 from tests.labelled import direct_set, write_sets
 from tests.test_bench import call
 
 PAIR = LabelledRow("p", Item("Say {hello}.", ("Good day.\nSir.", "Go {away}.")), Rubric("Is it kind?"), "A", "people")
-
-
-@pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory) -> Family:
-    return make_family(tmp_path_factory.mktemp("family"))
 
 
 def pairs(*rows: LabelledRow) -> LabelledSet:

@@ -15,14 +15,9 @@ from backend.registry import Registry
 from backend.sweep_results import SweepResult
 from backend.sweeps import Sweeps
 from db.session import Store
-from tests.experts import Family, make_family
+from tests.experts import Family
 from tests.labelled import write_sets
 from ui.commands.sweep import SweepServices, commands
-
-
-@pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory) -> Family:
-    return make_family(tmp_path_factory.mktemp("family"))
 
 
 @pytest.fixture

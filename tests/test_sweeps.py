@@ -22,16 +22,11 @@ from backend.sweep_spec import SweepSpec, read_sweep
 from backend.sweeps import Sweeps
 from db import models as rows
 from db.session import Store
-from tests.experts import Family, make_family
+from tests.experts import Family
 from tests.labelled import write_sets
 
 ROWS = 6
 ALPHAS = [0, 0.3, 0.5, 1]
-
-
-@pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory) -> Family:
-    return make_family(tmp_path_factory.mktemp("family"))
 
 
 @dataclass

@@ -22,7 +22,7 @@ from backend.registry import Registry
 from backend.serving import Served
 from backend.types import Item, Rubric, Sampling, digest_of
 from db.session import Store
-from tests.experts import Family, make_family
+from tests.experts import Family
 
 RUBRIC = Rubric("Is it kind?", ("cruel", "cold", "polite", "warm", "loving"))
 ITEM = Item("Say hello.", ("Hello, my dear friend!", "Go away."))
@@ -33,11 +33,6 @@ ALPHAS = (0.0, 0.1, 0.3, 0.5, 1.0)
 
 def quiet(message: str, fraction: float | None) -> None:
     pass
-
-
-@pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory) -> Family:
-    return make_family(tmp_path_factory.mktemp("family"))
 
 
 @pytest.fixture(scope="module")
