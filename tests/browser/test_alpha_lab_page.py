@@ -27,6 +27,8 @@ pytestmark = pytest.mark.browser
 JOB_MS = 400_000
 """Until a job has ended, on a busy machine: DBOS makes its tables, and mergekit is imported in a process of its own."""
 ROWS = 8
+MORE_ROWS = 4000
+"""Of a set that is not judged whole before somebody cancels, however slowly the page follows."""
 HOSTILE = '<img src=x onerror="window.ran=1">'
 
 
@@ -240,6 +242,7 @@ def test_a_sweep_by_benchmarks_alone_is_flagged_and_one_can_be_cancelled(page: P
     expect(page.get_by_text("Chosen by a benchmark")).to_be_visible(timeout=30_000)
     expect(page.get_by_text("Nothing is chosen by benchmarks/direct_bench").first).to_be_visible()
 
+    write_sets(house.home / "data", MORE_ROWS)
     page.get_by_label("Rows of each set").fill("0")
     press(page, "Start the sweep")
     page.get_by_role("article", name="Job 2").get_by_role("button", name=re.compile("^Cancel")).click()
