@@ -146,13 +146,15 @@ class _Restoring:
                 "project and import its items."
             )
         rubrics = tuple(self._version(one["criterion"], one["levels"]) for one in policy["rubrics"])
-        streams = {"audit_share": policy["audit_share"], "foremost": Foremost(policy["foremost"])}
+        streams: dict[str, Any] = {}
+        if policy["audit_share"] is not None:
+            streams = {"audit_share": policy["audit_share"], "foremost": Foremost(policy["foremost"])}
         draft = ProjectDraft(
             self._name or row["project"], Mode(policy["mode"]), rubrics, policy["guidelines"],
             blind=bool(policy["blind"]), people_per_item=policy["people_per_item"],
             item_order=ItemOrder(policy["item_order"]), repeats=policy["repeats"],
             lease_minutes=policy["lease_seconds"] // 60, seed=policy["seed"],
-            **(streams if policy["audit_share"] is not None else {}),
+            **streams,
         ).checked()  # fmt: skip
         if project_queries.named(self._session, draft.name) is not None:
             raise ConflictError(f"There is a project named “{draft.name}” already. Choose another name.")

@@ -115,6 +115,15 @@ def without_ids(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return plain
 
 
+@pytest.mark.parametrize("order", list(ItemOrder))
+def test_a_project_of_each_order_of_items_comes_back(bench: ProjectBench, other: Store, order: ItemOrder) -> None:
+    view, admin = bench.filled(3, item_order=order, repeats=1), add_user(other, "root", "admin")
+    before = exported(bench.store, view.id, bench.lead, bench.folder / "before.jsonl")
+    restored = ProjectImport(other).restore(str(bench.folder / "before.jsonl"), "", admin)
+    after = exported(other, restored.project_id, admin, bench.folder / "after.jsonl")
+    assert without_ids(after) == without_ids(before)
+
+
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
 @pytest.mark.parametrize("mode", list(Mode))
 def test_a_project_is_the_same_in_another_store(bench: ProjectBench, other: Store, mode: Mode, suffix: str) -> None:

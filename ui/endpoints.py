@@ -39,7 +39,8 @@ def build(services: Services) -> None:
     for function in (
         endpoints.judge, endpoints.list_rubrics,
         endpoints.project_create, endpoints.project_import, endpoints.project_judge, endpoints.project_status,
-        endpoints.project_export, endpoints.next_item, endpoints.save_label, endpoints.skip_item, endpoints.flag_item,
+        endpoints.project_export, endpoints.project_restore,
+        endpoints.next_item, endpoints.save_label, endpoints.skip_item, endpoints.flag_item,
         endpoints.disputed_items, endpoints.decide_item, endpoints.agreement,
     ):  # fmt: skip
         # Without the queue: gradio 6.31 calls queued endpoints for an MCP client by HTTP, as nobody who is signed in.
@@ -208,6 +209,21 @@ class _Endpoints:
                     "page Projects, or by `launch.py project export`."
                 )
             return out.read_text(encoding="utf-8")
+
+    def project_restore(self, export: str, name: str = "") -> Fields:
+        """A project again from its export: policy, items, labels, decisions and verdicts. For admins.
+
+        Args:
+            export: What project_export gave in the form long: JSON Lines.
+            name: Of the new project; empty: as it was.
+
+        Returns:
+            The new project's id, what it holds, and who was made anew, unable to sign in.
+        """
+        with tempfile.TemporaryDirectory(prefix="assay-") as folder:
+            place = Path(folder) / "export.jsonl"
+            place.write_text(export, encoding="utf-8")
+            return asdict(self._services.importing.restore(str(place), name, self._services.who()))
 
     def next_item(self, project: str) -> Fields:
         """The item to label next, or the one in hand. In a blind project without anything of the verdict.

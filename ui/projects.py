@@ -18,7 +18,7 @@ from backend.row_files import is_on_hub
 from backend.streams import Foremost
 from backend.types import Mode
 from ui.events import QUIET, Update, on_arrival
-from ui.projects_render import import_report, preview_table, project_card
+from ui.projects_render import import_report, preview_table, project_card, restored_report
 from ui.services import Services
 from ui.shell import shown, tell
 
@@ -73,6 +73,17 @@ class _ProjectsPage:
                 info="Where the judge is unsure, or people or orders differ.",
             )  # fmt: skip
         self.create = gr.Button("Make project", variant="primary")
+        with gr.Accordion("Restore a project", open=False):
+            self.saved = gr.File(
+                label="Its export, of the form long", file_count="single", type="filepath", height=120,
+                file_types=[".csv", ".jsonl", ".parquet"],
+            )  # fmt: skip
+            self.new_name = gr.Textbox(
+                label="New name", max_lines=1,
+                info="Empty: as it was. Labels come back in their authors' names, so this is an admin's.",
+            )  # fmt: skip
+            self.restore = gr.Button("Restore", size="sm")
+            self.restored = gr.HTML("", label="What was restored")
 
     def _lay_out_opened(self) -> None:
         with gr.Row(elem_classes="assay-tools"):
@@ -126,6 +137,8 @@ class _ProjectsPage:
         new |= {self.share, self.foremost}
         self.order.change(self._show_streams, [self.order], [self.streams], **QUIET)
         self.create.click(self._create, {*new, *opened}, [self.project, self.card, self.name], **QUIET)
+        lost = {self.saved, self.new_name, *opened}
+        self.restore.click(self._restore, lost, [self.project, self.card, self.restored], **QUIET)
         fields = {self.project, self.file, self.hub, self.leave_out, *self.columns.values()}
         guessed = [self.preview, self.report, *self.columns.values()]
         gr.on([self.file.upload, self.hub.submit], self._guess, fields, guessed, **QUIET)
@@ -177,13 +190,21 @@ class _ProjectsPage:
             foremost=Foremost(data[self.foremost]),
         )
         view = self._services.projects.create(draft, self._who())
-        views = self._services.projects.list(include_archived=bool(data[self.archived]))
         tell(f"“{view.name}” is made. Import items into it.")
-        return {
-            self.project: gr.update(choices=[(one.name, one.id) for one in views], value=view.id),
-            self.card: self._card(view.id),
-            self.name: "",
-        }
+        return {**self._opened(view.id, data), self.name: ""}
+
+    @shown
+    def _restore(self, data: Mapping[Component, Any]) -> Update:
+        if not data[self.saved]:
+            raise InvalidInputError("No file was chosen. Drop the export of a project, of the form long, into the box.")
+        found = self._services.importing.restore(str(data[self.saved]), data[self.new_name] or "", self._who())
+        return {**self._opened(found.project_id, data), self.restored: restored_report(found)}
+
+    def _opened(self, project_id: int, data: Mapping[Component, Any]) -> Update:
+        """The list with a project that is new in it, and that project open."""
+        views = self._services.projects.list(include_archived=bool(data[self.archived]))
+        chosen = gr.update(choices=[(one.name, one.id) for one in views], value=project_id)
+        return {self.project: chosen, self.card: self._card(project_id)}
 
     @shown
     def _guess(self, data: Mapping[Component, Any]) -> Update:

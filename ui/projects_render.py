@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from backend.jobs import JobView
 from backend.project_import import ImportReport, Preview
+from backend.project_restore import Restored
 from backend.project_rows import ImportedRow
 from backend.projects import ItemOrder, PersonProgress, Progress, ProjectView
 from ui.job_list import job_status
@@ -72,6 +73,21 @@ def import_report(report: ImportReport) -> str:
     rest = f"<p>And {more:,} more rows.</p>" if more > 0 else ""
     listed = f"<ul>{rows}</ul>{rest}" if rows else ""
     return f'<div class="assay-report" role="status"><strong>{title}</strong>{listed}</div>'
+
+
+def restored_words(found: Restored) -> str:
+    """What a restored project holds, as plain text."""
+    words = (
+        f"Project {found.project_id}: {found.items:,} items, {found.labels:,} labels, {found.decisions:,} decisions, "
+    )
+    words += f"{found.verdicts:,} verdicts."
+    if found.new_people:
+        words += f" New here, and unable to sign in: {', '.join(found.new_people)}."
+    return words
+
+
+def restored_report(found: Restored) -> str:
+    return f'<div class="assay-report" role="status" dir="auto">{escape(restored_words(found))}</div>'
 
 
 def _preview_row(row: ImportedRow | str) -> str:

@@ -44,7 +44,7 @@ def app(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     home.mkdir()
     store = Store(f"sqlite:///{home / 'assay.db'}")
     store.migrate()
-    for name, role in {"ann": "annotator", "lea": "lead"}.items():
+    for name, role in {"ann": "annotator", "lea": "lead", "ada": "admin"}.items():
         Accounts(store).add(name, PASSWORD, role, owner(store))
     store.close()
     with started(home, tiny_model, "--verdict-only", "--auth", "--mcp") as app:
@@ -90,6 +90,18 @@ def test_a_project_is_judged_and_settled_without_a_page(app: App) -> None:
     decided = {"item": dispute["project_item_id"], "choice": "4", "reason": "So.", "client_id": uuid.uuid4().hex}
     assert lead.predict(**decided, api_name="/decide_item")["decided"] == "4 of 5"
     assert lead.predict(project="Whole", api_name="/agreement")["selection"]
+
+
+def test_a_project_is_restored_by_an_admin_alone(app: App) -> None:
+    lead, admin = client_of(app, "lea"), client_of(app, "ada")
+    lead.predict(name="Lost", rubrics=["clarity"], api_name="/project_create")
+    lead.predict(project="Lost", rows=rows_of(2), api_name="/project_import")
+    export = lead.predict(project="Lost", api_name="/project_export")
+    with pytest.raises(AppError, match="lea has the role lead, and only an admin"):
+        lead.predict(export=export, name="Found", api_name="/project_restore")
+    restored = admin.predict(export=export, name="Found", api_name="/project_restore")
+    assert (restored["items"], restored["labels"], restored["new_people"]) == (2, 0, [])
+    assert admin.predict(project="Found", api_name="/project_export") == export.replace('"Lost"', '"Found"')
 
 
 def test_one_response_is_judged(app: App) -> None:

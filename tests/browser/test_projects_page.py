@@ -119,5 +119,18 @@ def test_a_blind_project_is_labelled_by_keys_and_exported(page: Page, app: App, 
     press(page, "Make the file")
     with page.expect_download() as download:
         page.locator("a[download]").last.click()
-    assert "Kettles" in Path(download.value.path()).read_text("utf-8-sig")
+    export = tmp_path / "kettles.csv"
+    download.value.save_as(export)
+    assert "Kettles" in export.read_text("utf-8-sig")
+
+    page.get_by_role("button", name="Restore a project").click()
+    press(page, "Restore")
+    expect(page.get_by_text("No file was chosen. Drop the export")).to_be_visible()
+    page.locator("input[type=file]").first.set_input_files(export)
+    expect(page.get_by_text("kettles.csv")).to_be_visible()
+    page.get_by_label("New name").fill("Kettles again")
+    press(page, "Restore")
+    expect(page.get_by_role("status").filter(has_text="3 items, 4 labels, 0 decisions, 3 verdicts.")).to_be_visible()
+    expect(project).to_contain_text("Kettles again")
+    expect(project).to_contain_text(re.compile(r"Labels\s*3 of 3"))
     assert page.evaluate("window.ran") is None

@@ -20,6 +20,7 @@ from backend.rubrics import RubricLibrary, RubricView
 from backend.streams import Foremost
 from backend.types import Mode
 from ui.commands.terminal import progress_bar, told
+from ui.projects_render import restored_words
 from ui.services import Services
 
 MODES = {"score": Mode.DIRECT, "pair": Mode.PAIRWISE, "rank": Mode.RANKING}
@@ -107,11 +108,7 @@ def _making(app: typer.Typer, open_services: Open) -> None:
         """Make a project again from its export: policy, items, labels, decisions and verdicts."""
         with told(), open_services(context.obj) as services:
             found = services.importing.restore(place, name, services.owner_id)
-            words = f"Project {found.project_id}: {found.items:,} items, {found.labels:,} labels, {found.decisions:,} "
-            words += f"decisions, {found.verdicts:,} verdicts."
-            if found.new_people:
-                words += f" New here, and unable to sign in: {', '.join(found.new_people)}."
-            _say(as_json, asdict(found), words)
+            _say(as_json, asdict(found), restored_words(found))
 
     @app.command()
     def judge(
