@@ -7,7 +7,8 @@ from backend.errors import ConflictError
 from backend.loading import JudgeLoader, require_files
 from backend.models import weight_files
 from backend.registry import Registry
-from backend.serving import Serving, Successor
+from backend.served import Successor
+from backend.serving import Serving
 from backend.weights import read_headers
 
 

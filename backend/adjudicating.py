@@ -11,7 +11,8 @@ from backend.accounts import Role, require_role
 from backend.agreement.rankings import tau_b
 from backend.batch_job import item_of
 from backend.errors import ConflictError, InvalidInputError, NotFoundError
-from backend.labelling import checked_click, opinion_of
+from backend.labelling import checked_click
+from backend.labelling_desk import opinion_of
 from backend.labels import MAX_NOTE_CHARACTERS, label_opinion
 from backend.projects import project_row
 from backend.results import Opinion, ranks_of

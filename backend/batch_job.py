@@ -18,7 +18,8 @@ from backend.projects import project_row
 from backend.prompts import Prompt
 from backend.readings import judge_row_id, keep_reading, reading_of
 from backend.rubrics import rubric_of
-from backend.serving import Report, Served, Serving
+from backend.served import Report, Served
+from backend.serving import Serving
 from backend.types import Item, Reading, Sampling, Status
 from db import judging_queries, project_queries
 from db import models as rows

@@ -30,7 +30,7 @@ from backend.benchmarks.sets.catalogue import PAPER_SETS, published_set
 from backend.errors import NotFoundError
 from backend.jobs import JobContext
 from backend.measuring import Measured, measure
-from backend.serving import Report, Served
+from backend.served import Report, Served
 from backend.types import Mode, Sampling
 from db import measuring_queries as queries
 from db.session import Store

@@ -22,7 +22,8 @@ from backend.passes import Pass, next_passes, prompts_of, verdict_row
 from backend.prompts import Prompt
 from backend.readings import certain, judge_row_id, keep_reading, reading_of
 from backend.rubrics import version_for
-from backend.serving import Served, Serving
+from backend.served import Served
+from backend.serving import Serving
 from backend.types import Item, Mode, Reading, Rubric, Sampling
 from db import judging_queries as queries
 from db import models as rows

@@ -10,7 +10,7 @@ from backend.mergeable import check_mergeable, describe
 from backend.models import ModelFiles, find_model, weight_files
 from backend.prompts import PromptFormat
 from backend.registry import Registry
-from backend.serving import Report, Served
+from backend.served import Report, Served
 from backend.types import digest_of
 from backend.weights import read_headers
 

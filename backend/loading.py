@@ -13,7 +13,7 @@ from backend.memory import available_bytes
 from backend.model_views import DIGITS, ModelView, Presence
 from backend.models import ModelFiles, find_model
 from backend.registry import Registry
-from backend.serving import Report, Served
+from backend.served import Report, Served
 from backend.starter_judge import prepare_starter_judge
 from backend.vllm_server import room_beside
 

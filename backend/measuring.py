@@ -28,7 +28,7 @@ from backend.formats import prompt_format
 from backend.prompts import Prompt, PromptFormat
 from backend.ranking import score_verdict, shares_of
 from backend.readings import judge_row_id, keep_first_readings
-from backend.serving import Report, Served
+from backend.served import Report, Served
 from backend.types import SIDES, Mode, Reading, Sampling
 from db import measuring_queries as queries
 from db import models as rows
@@ -89,19 +89,7 @@ def measure(
         judge_id = judge_row_id(session, served.maker(sampling), served.model_version_id)
     with store.read() as session:
         read = _stored_shares(session, judge_id, asked)
-    too_long = dict[str, str]()
-    missing = dict[str, Prompt]()
-    for row, prompts in asked:
-        if cancel.is_set():
-            raise CancelledError("Cancelled. What had been read by then is kept.")
-        try:
-            new = {prompt.digest: prompt for prompt in prompts if prompt.digest not in read}
-            for prompt in new.values():
-                served.engine.check(prompt, sampling)
-        except PromptTooLongError as error:
-            too_long[row.id] = str(error)
-        else:
-            missing.update(new)
+    missing, too_long = _to_ask(served, sampling, asked, read, cancel)
     progress = _Progress(labelled.name, len(read), len(read) + len(missing), report)
     _read_missing(served, sampling, store, judge_id, missing, read, progress, cancel)
     outcomes, unread = _outcomes(labelled, asked, read, too_long)
@@ -168,6 +156,29 @@ def _asked(labelled: LabelledSet, format: PromptFormat) -> _Asked:
         (row, tuple(format.pairwise(row.item, row.rubric, first, second) for first, second in orders))
         for row in labelled.rows
     ]
+
+
+def _to_ask(
+    served: Served,
+    sampling: Sampling,
+    asked: _Asked,
+    read: Mapping[str, Sequence[float] | None],
+    cancel: threading.Event,
+) -> tuple[dict[str, Prompt], dict[str, str]]:
+    """The prompts that are not read yet, by digest; and, by row, why it doesn't fit the judge's context."""
+    missing, too_long = dict[str, Prompt](), dict[str, str]()
+    for row, prompts in asked:
+        if cancel.is_set():
+            raise CancelledError("Cancelled. What had been read by then is kept.")
+        try:
+            new = {prompt.digest: prompt for prompt in prompts if prompt.digest not in read}
+            for prompt in new.values():
+                served.engine.check(prompt, sampling)
+        except PromptTooLongError as error:
+            too_long[row.id] = str(error)
+        else:
+            missing.update(new)
+    return missing, too_long
 
 
 def _stored_shares(session: Session, judge_id: int, asked: _Asked) -> dict[str, Sequence[float] | None]:

@@ -17,7 +17,7 @@ from backend.errors import InvalidInputError, SettingsError
 from backend.formats import prompt_format
 from backend.models import ModelFiles, guessed_format
 from backend.registry import Registry
-from backend.serving import Report, Served
+from backend.served import Report, Served
 from backend.types import digest_of
 from backend.vllm_server import VllmOptions, VllmPython, VllmServer
 

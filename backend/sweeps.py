@@ -25,7 +25,7 @@ from backend.mergeable import check_mergeable, describe
 from backend.merging import merge
 from backend.models import find_model
 from backend.registry import Registry
-from backend.serving import Report, Served
+from backend.served import Report, Served
 from backend.sweep_results import MeasuredPoint, SweepResult, result_of
 from backend.sweep_spec import PlannedPoint, SweepSpec, read_sweep
 from db import measuring_queries as queries

@@ -25,7 +25,7 @@ from backend.config import Settings
 from backend.errors import EngineError, SettingsError
 from backend.memory import available_bytes
 from backend.process_group import end_group, group_lives, runs, started_at
-from backend.serving import Report, Trouble
+from backend.served import Report, Trouble
 
 log = logging.getLogger(__name__)
 

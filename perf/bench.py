@@ -29,7 +29,7 @@ from backend.measuring import VERDICT_ONLY, measure
 from backend.models import find_model
 from backend.prompts import AssayFormat, Prompt
 from backend.registry import Registry
-from backend.serving import Served
+from backend.served import Served
 from backend.types import Mode
 from db.session import Store
 from perf.options import add_data, add_dtype, add_model, parser_of

@@ -10,7 +10,8 @@ from backend.errors import CancelledError, PromptTooLongError
 from backend.models import ModelFiles
 from backend.prompts import AssayFormat, Prompt
 from backend.registry import Registry
-from backend.serving import Served, Serving
+from backend.served import Served
+from backend.serving import Serving
 from backend.types import Finish, Reading, Sampling, Status
 from db.session import Store
 

@@ -13,7 +13,7 @@ from backend.errors import CancelledError, EngineError, PromptTooLongError
 from backend.models import ModelFiles
 from backend.prompts import AssayFormat, Prompt
 from backend.registry import Registry
-from backend.serving import Served
+from backend.served import Served
 from backend.types import Finish, Item, Mode, Reading, Rubric, Sampling, Status
 from db.session import Store
 

@@ -17,7 +17,8 @@ from backend.prompts import AssayFormat
 from backend.registry import Registry
 from backend.results import result_words
 from backend.rubrics import RubricLibrary
-from backend.serving import Served, Serving
+from backend.served import Served
+from backend.serving import Serving
 from backend.types import Mode, PairVerdict, RankingVerdict, Sampling, ScoreVerdict, Status
 from db import queries
 from db.session import Store

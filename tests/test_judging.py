@@ -20,7 +20,8 @@ from backend.ranking import pair_verdict
 from backend.registry import Registry
 from backend.rubric_drafts import RubricDraft
 from backend.rubrics import RubricLibrary
-from backend.serving import Phase, Served, Serving
+from backend.served import Phase, Served
+from backend.serving import Serving
 from backend.types import Finish, Item, Reading, Rubric, Sampling, Status
 from db import models as rows
 from db.session import Store

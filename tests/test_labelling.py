@@ -11,7 +11,8 @@ from sqlalchemy import select, update
 
 from backend.batch_job import BatchJudging, BatchOrder
 from backend.errors import ConflictError, InvalidInputError, NotFoundError
-from backend.labelling import Given, Labelling, Task
+from backend.labelling import Labelling
+from backend.labelling_desk import Given, Task
 from backend.projects import ProjectState, ProjectView
 from backend.types import Mode, Sampling
 from db.models import Label, Lease, ProjectItem, now

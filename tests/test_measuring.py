@@ -16,7 +16,7 @@ from backend.engines.transformers import TransformersEngine
 from backend.errors import CancelledError, EngineError, NotFoundError
 from backend.measuring import KEPT_AT_ONCE, NOT_READ, UNPARSED, Measured, measure, recall
 from backend.prompts import AssayFormat
-from backend.serving import Served
+from backend.served import Served
 from backend.types import Item, Sampling
 from db import models as rows
 from db.session import Store

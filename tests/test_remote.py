@@ -18,7 +18,8 @@ from backend.registry import Registry
 from backend.remote import endpoint_judge
 from backend.rubric_drafts import RubricDraft
 from backend.rubrics import RubricLibrary
-from backend.serving import Served, Serving
+from backend.served import Served
+from backend.serving import Serving
 from backend.types import Item, ParsedPair, ParsedScore, RankingVerdict, Sampling, ScoreVerdict, Status
 from db.session import Store
 from tests.factories import LEVELS

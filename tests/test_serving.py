@@ -28,7 +28,8 @@ from backend.models import ModelFiles, find_model
 from backend.prompts import AssayFormat
 from backend.registry import Registry
 from backend.rubrics import RubricLibrary
-from backend.serving import Change, ChangePhase, Loader, Phase, Report, Served, Serving, Successor, Trouble
+from backend.served import Change, ChangePhase, Loader, Phase, Report, Served, Successor, Trouble
+from backend.serving import Serving
 from backend.starter_judge import StarterJudge
 from backend.trial import VERDICT_ONLY, try_out
 from backend.types import Item, Reading, Rubric

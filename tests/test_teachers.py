@@ -16,7 +16,8 @@ from backend.engines.transformers import TransformersEngine
 from backend.errors import InvalidInputError, NotReadyError, QuestionRefusedError, TeacherError
 from backend.models import ModelFiles
 from backend.prompts import AssayFormat, Prompt
-from backend.serving import Served, Serving
+from backend.served import Served
+from backend.serving import Serving
 from backend.teachers import EndpointTeacher, JudgeTeacher, PairQuestion
 from backend.types import Finish, Item, Reading, Rubric, Sampling, Status
 from tests.conftest import free_port

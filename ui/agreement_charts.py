@@ -75,10 +75,20 @@ def intervals(rows: Sequence[tuple[str, Stat]], title: str, *, most: float | Non
         cliponaxis=False,
     )
     figure = framed([dots], height=84 + 30 * len(drawn))
-    low, high = min([*lows, *values]), max([*highs, *values])
-    room = max(high - low, 0.02) * 0.08
     counted = sorted({stat.n for _, stat in drawn})
     n = f"{counted[0]:,}" if len(counted) == 1 else f"{counted[0]:,} to {counted[-1]:,}"
+    _fit_axis(figure, [*lows, *values, *highs], most)
+    figure.update_yaxes(
+        tickvals=list(range(len(drawn))), ticktext=[short(name) for name, _ in drawn], range=[-0.6, len(drawn) - 0.4]
+    )
+    titled(figure, f"{title}, n = {n}")
+    return figure
+
+
+def _fit_axis(figure: Figure, shown: Sequence[float], most: float | None) -> None:
+    """An axis with room around all that is shown, up to `most` at least, and a line at zero where it crosses it."""
+    low, high = min(shown), max(shown)
+    room = max(high - low, 0.02) * 0.08
     figure.update_xaxes(
         range=[low - room, high + room if most is None else max(high, most) + room / 2],
         zeroline=low < 0 < high,
@@ -86,11 +96,6 @@ def intervals(rows: Sequence[tuple[str, Stat]], title: str, *, most: float | Non
         nticks=6,
         tickangle=0,
     )
-    figure.update_yaxes(
-        tickvals=list(range(len(drawn))), ticktext=[short(name) for name, _ in drawn], range=[-0.6, len(drawn) - 0.4]
-    )
-    titled(figure, f"{title}, n = {n}")
-    return figure
 
 
 def everybody(ceiling: Ceiling, *, ordinal: bool) -> Figure | None:

@@ -19,7 +19,7 @@ from backend.comparing import Selection
 from backend.errors import InvalidInputError
 from backend.history import NO_RESULT_WORDS, VerdictDetail
 from backend.judging import Question, RunPhase
-from backend.labelling import Given, Task
+from backend.labelling_desk import Given, Task
 from backend.project_export import FORMS
 from backend.projects import ItemOrder, ProjectDraft
 from backend.results import result_words

@@ -11,7 +11,7 @@ from backend.errors import InvalidInputError, NotReadyError
 from backend.judging import Question, Run, RunPhase
 from backend.passes import prompts_of
 from backend.rubrics import RubricView
-from backend.serving import Phase
+from backend.served import Phase
 from backend.types import SCORES, Item, Rubric, Sampling
 from ui import charts, progress, render
 from ui.draft import keep_draft, restore_draft

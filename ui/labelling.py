@@ -7,7 +7,7 @@ import gradio as gr
 from gradio.components import Component
 
 from backend.errors import SHOWN, InvalidInputError
-from backend.labelling import Given, Task
+from backend.labelling_desk import Given, Task
 from backend.projects import ProjectState, ProjectView
 from ui.events import QUIET, Update, on_arrival
 from ui.labelling_render import Seen, board, nothing_left, recent_list, reveal

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backend.history import VerdictDetail
-from backend.labelling import Given, Recent, Task
+from backend.labelling_desk import Given, Recent, Task
 from backend.projects import ProjectView
 from backend.recalibration import RecalibratedScore
 from backend.types import SCORES, Mode, letter

@@ -8,7 +8,7 @@ from gradio.components import Component
 from backend.errors import InvalidInputError
 from backend.model_views import ModelView, Presence
 from backend.registering import RegisteringPhase
-from backend.serving import ChangePhase
+from backend.served import ChangePhase
 from ui import making_charts, model_render, progress
 from ui.events import QUIET, Update, on_arrival
 from ui.fields import shown_if_any

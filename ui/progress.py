@@ -1,7 +1,7 @@
 """The judge's state, and a verdict in the making, as HTML in which every text is escaped."""
 
 from backend.judging import PassState, RunPhase, RunState
-from backend.serving import ChangePhase, Phase, ServingState
+from backend.served import ChangePhase, Phase, ServingState
 from ui.shell import escape
 
 

@@ -3,6 +3,9 @@
 import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
 
 from backend.accounts import Role, require_role
 from backend.agreement_rows import Kind
@@ -74,9 +77,6 @@ def project_labels(store: Store, name: str, by_id: int | None) -> LabelledSet:
     kind on an item that was drawn.
     """
     project_name, kind = _project_and_kind(name)
-    said: dict[int, dict[int, Label]] = defaultdict(dict)
-    asked: dict[int, tuple[Item, Rubric]] = {}
-    draws: dict[int, ProjectItem] = {}
     with store.read() as session:
         if by_id is None:
             raise NotAllowedError("Only a lead may measure on a project's labels, and nobody is signed in here.")
@@ -87,32 +87,50 @@ def project_labels(store: Store, name: str, by_id: int | None) -> LabelledSet:
         if project.mode not in (Mode.DIRECT, Mode.PAIRWISE):
             raise InvalidInputError(f"The project {project_name} has rankings; a set has scores or pairs.")
         mode = Mode(project.mode)
-        for label, row in session.execute(labels_in_project(project.id)):
-            opinion = label.score if mode is Mode.DIRECT else label.winner
-            blind = label.verdict_id is None
-            if opinion is None or (kind is not Kind.POOLED and blind != (kind is Kind.BLIND)):
-                continue
-            item = Item(row.item.instruction, tuple(one.text for one in row.item.responses), row.item.reference)
-            asked[row.id] = item, rubric_of(row.rubric_version)
-            said[row.id][label.author_id], draws[row.id] = opinion, row
-    if not asked:
+        labelled = _labelled_items(session, project.id, mode, kind)
+    if not labelled:
         raise InvalidInputError(
             f"The project {project_name} has no {KINDS[kind]}. Label some items, or name another kind: "
             f"{PROJECT}NAME/blind, /after or /pooled."
         )
-    not_drawn = _not_drawn(sorted(draws.values(), key=lambda row: row.id))
-    if len(not_drawn) == len(asked):
+    not_drawn = _not_drawn([one.row for one in labelled])
+    if len(not_drawn) == len(labelled):
         raise InvalidInputError(
-            f"In the project {project_name} all {len(asked):,} labelled items were chosen for their doubt, and a set "
-            "of them would be harder than the project. Label items of its audit stream."
+            f"In the project {project_name} all {len(labelled):,} labelled items were chosen for their doubt, and a "
+            "set of them would be harder than the project. Label items of its audit stream."
         )
     rows = tuple(
-        LabelledRow(_row_id(number), item, rubric, _pooled(list(said[number].values())), "people")
-        for number, (item, rubric) in sorted(asked.items())
-        if number not in not_drawn
+        LabelledRow(_row_id(one.row.id), one.item, one.rubric, _pooled(list(one.said.values())), "people")
+        for one in labelled
+        if one.row.id not in not_drawn
     )
     left_out = tuple(LeftOut(_row_id(number), reason) for number, reason in not_drawn.items())
     return LabelledSet(name, mode, rows, f"your own data; {KINDS[kind]}", not_drawn=left_out)
+
+
+@dataclass
+class _LabelledItem:
+    """An item of the project with what each person, by id, says of it now."""
+
+    row: ProjectItem
+    item: Item
+    rubric: Rubric
+    said: dict[int, Label]
+
+
+def _labelled_items(session: Session, project_id: int, mode: Mode, kind: Kind) -> list[_LabelledItem]:
+    """The items with labels of this kind, by id."""
+    found: dict[int, _LabelledItem] = {}
+    for label, row in session.execute(labels_in_project(project_id)):
+        opinion = label.score if mode is Mode.DIRECT else label.winner
+        blind = label.verdict_id is None
+        if opinion is None or (kind is not Kind.POOLED and blind != (kind is Kind.BLIND)):
+            continue
+        if row.id not in found:
+            item = Item(row.item.instruction, tuple(one.text for one in row.item.responses), row.item.reference)
+            found[row.id] = _LabelledItem(row, item, rubric_of(row.rubric_version), {})
+        found[row.id].said[label.author_id] = opinion
+    return [found[number] for number in sorted(found)]
 
 
 def _row_id(number: int) -> str:

@@ -19,7 +19,7 @@ from backend.mergeable import describe
 from backend.merging import merge
 from backend.prompts import AssayFormat
 from backend.registry import Registry
-from backend.serving import Served
+from backend.served import Served
 from backend.types import Item, Rubric, Sampling, digest_of
 from db.session import Store
 from tests.experts import Family

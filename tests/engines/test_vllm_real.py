@@ -23,7 +23,7 @@ from backend.models import find_model
 from backend.prompts import AssayFormat, Prompt
 from backend.registry import Registry
 from backend.remote import vllm_judge
-from backend.serving import Served
+from backend.served import Served
 from backend.types import Reading, Sampling
 from backend.vllm_server import find_vllm
 from db.session import Store
