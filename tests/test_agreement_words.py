@@ -1,5 +1,6 @@
 """A comparison in sentences: where nothing can be compared they say what is missing and what to do next."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -24,6 +25,9 @@ def found(selection: Selection, kind: Kind = Kind.AFTER, **counts: int) -> Repor
 def test_a_comparison_of_nothing_does_not_say_that_labels_of_a_kind_were_compared(mode: Mode, kind: Kind) -> None:
     said = selection_words(found(Selection(mode=mode, kind=kind)))
     assert said.endswith("by starter beside everybody, all rubrics.")
+    nobody = replace(found(Selection(mode=mode, kind=kind)), model="no model yet", model_digest="")
+    assert "all rubrics. No model has given a verdict" in selection_words(nobody)
+    assert "no model yet" not in selection_words(nobody)
     assert "anchored" in selection_words(found(Selection(mode=mode), after=3, compared=3))
 
 

@@ -50,6 +50,8 @@ def selection_words(report: Report) -> str:
     where = f", project “{report.project}”" if report.project else ""
     whose = "everybody" if not chosen.people else ", ".join(report.name_of(person) for person in chosen.people)
     mode = {Mode.DIRECT: "Scores", Mode.PAIRWISE: "Winners", Mode.RANKING: "Rankings"}[chosen.mode]
+    if not report.model_digest:
+        return f"{mode} by {whose}, {report.rubric}{where}{days}. No model has given a verdict of this sort yet."
     kind = f": {KIND_WORDS[report.kind]}" if report.counts.compared else ""
     return f"{mode} by {report.model} beside {whose}, {report.rubric}{where}{days}{kind}."
 
