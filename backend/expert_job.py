@@ -13,6 +13,7 @@ from backend.experts import DataSource, ExpertSpec, TrainedExpert, read_spec
 from backend.jobs import Handler, JobContext, JobKind, Jobs
 from backend.row_files import SUFFIXES
 from backend.starter import Report
+from backend.training_start import lora_of
 
 Train = Callable[[ExpertSpec, Path, Report, threading.Event], TrainedExpert]
 Record = Callable[[Path], int]
@@ -34,7 +35,8 @@ def submit_training(jobs: Jobs, spec: ExpertSpec, user_id: int) -> int:
 def placed(spec: ExpertSpec) -> ExpertSpec:
     """The same with every place of this machine written out from its root, since a training runs in another folder.
 
-    Raises InvalidInputError for a base or rows that are not there: before hours in a queue.
+    The rank, alpha and layers of an expert that it goes on from are taken. Raises InvalidInputError for a base, rows or
+    an adapter that are not there: before hours in a queue.
     """
     base = Path(spec.base).expanduser().absolute()
     if not (base / "config.json").is_file():
@@ -43,6 +45,9 @@ def placed(spec: ExpertSpec) -> ExpertSpec:
             "folder of a model as transformers saves it."
         )
     found: dict[str, Any] = {"base": str(base), "data": _placed(spec.data), "dev": _placed(spec.dev)}
+    if spec.start_from is not None:
+        start = str(Path(spec.start_from).expanduser().absolute())
+        found |= {"start_from": start, **lora_of(start)}
     return spec.model_copy(update=found)
 
 

@@ -44,12 +44,13 @@ class ExpertSpec(BaseModel):
     """Everything that decides what a training makes. The same document on the same machine makes the same model.
 
     format: joint trains on both formats. base: a model folder. data: the training rows. dev: rows that the
-    agreement curve is drawn on; never trained on. method: lora or full. layers_from: LoRA adapts the layers
-    from this one up. rows_per_step: about how many rows one step of the optimizer sees. pack_tokens: how many
-    tokens are computed together. max_tokens: longer rows are left out whole, and counted. feedback_share: the
-    share of the rows with feedback whose feedback is learned too. verdict_weight: of the verdict's
-    cross-entropy, beside 1 for the mean over the feedback's tokens. soft_targets: learn people's shares;
-    off learns the most frequent result alone. both_orders: a pair is learned in both orders.
+    agreement curve is drawn on; never trained on. start_from: an expert that LoRA made on the same base, or its
+    adapter's folder, to go on from; it must have the same rank, alpha and layers. method: lora or full.
+    layers_from: LoRA adapts the layers from this one up. rows_per_step: about how many rows one step of the
+    optimizer sees. pack_tokens: how many tokens are computed together. max_tokens: longer rows are left out whole,
+    and counted. feedback_share: the share of the rows with feedback whose feedback is learned too. verdict_weight:
+    of the verdict's cross-entropy, beside 1 for the mean over the feedback's tokens. soft_targets: learn people's
+    shares; off learns the most frequent result alone. both_orders: a pair is learned in both orders.
     balance_length: as many pairs whose longer response wins as pairs whose shorter one does.
     """
 
@@ -60,6 +61,7 @@ class ExpertSpec(BaseModel):
     base: str = Field(min_length=1)
     data: tuple[DataSource, ...] = Field(min_length=1)
     dev: tuple[DataSource, ...] = ()
+    start_from: str | None = Field(None, min_length=1)
     prompt_format: Literal["assay", "prometheus-2"] = "assay"
     method: Literal["lora", "full"] = "lora"
     lora_rank: int = Field(16, ge=1, le=1024)
@@ -89,9 +91,18 @@ class ExpertSpec(BaseModel):
             raise ValueError(f"{', '.join(sorted(both))} can't be trained on and measured on. Take it from one of them")
         return self
 
+    @model_validator(mode="after")
+    def _goes_on_from_an_adapter(self) -> Self:
+        if self.start_from is not None and self.method != "lora":
+            raise ValueError("start_from names an adapter, and the method full has none. Name the expert as the base")
+        return self
+
     @property
     def digest(self) -> str:
-        return digest_of("expert", self.model_dump(mode="json"))
+        asked = self.model_dump(mode="json")
+        if self.start_from is None:
+            del asked["start_from"]  # so that trainings from before there was such a thing are found again
+        return digest_of("expert", asked)
 
     def folder(self, home: Path) -> Path:
         """Where the finished model lies."""

@@ -37,6 +37,7 @@ from backend.training_card import card
 from backend.training_choice import Chosen, choose_rows
 from backend.training_encoding import Encoder
 from backend.training_rows import TrainingRow
+from backend.training_start import begin_at, card_before
 from backend.types import Mode
 from backend.whole_folders import MADE
 
@@ -203,6 +204,8 @@ def run(workplace: Path) -> None:
         base, dtype=getattr(torch, spec.dtype), use_safetensors=True, local_files_only=True, attn_implementation="sdpa"
     )
     trainer = _trainer(spec, workplace, model, base, packs, DevSets(spec, encoder))
+    if spec.start_from is not None:
+        begin_at(trainer.model, spec.start_from, base, workplace.parent)
     trainer.train(resume_from_checkpoint=_newest_checkpoint(workplace))
     whole = trainer.accelerator.get_state_dict(trainer.model) if spec.method == "full" else None
     if not trainer.is_world_process_zero():
@@ -211,6 +214,8 @@ def run(workplace: Path) -> None:
     _write_model(trainer.model, whole, base, made)
     curve = (workplace / "progress.jsonl").read_text("utf-8").splitlines()
     told = card(spec, chosen.rows, chosen.counts, curve, seconds=time.monotonic() - started, versions=_versions())
+    if spec.start_from is not None:
+        told += f"\n## What it went on from\n\n{card_before(spec.start_from)}\n"
     (made / "README.md").write_text(told, "utf-8")
     _write_manifest(made, spec)
     made.rename(workplace / MADE)

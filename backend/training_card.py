@@ -39,6 +39,7 @@ def card(
     told = [json.loads(line) for line in progress]
     losses = [entry["loss"] for entry in told if "loss" in entry]
     measured = [entry for entry in told if "dev" in entry]
+    settings = spec.model_dump(mode="json", exclude={"data", "dev", "base", "start_from"})
     parts = [
         f"# {spec.name}",
         f"An expert trained on the format **{spec.format}**, {spec.method} on `{spec.base.rsplit('/', 1)[-1]}`.",
@@ -54,7 +55,7 @@ def card(
             f"have been {counts.plain_tokens:,} without sharing what rows have in common."
         ),
         "## Settings",
-        "```json\n" + json.dumps(spec.model_dump(mode="json", exclude={"data", "dev", "base"}), indent=2) + "\n```",
+        "```json\n" + json.dumps(settings, indent=2) + "\n```",
         "## How it went",
         f"{len(losses):,} steps, the last run of them in {seconds / 60:.0f} minutes; loss {_span(losses)}.",
         _table(("step", "dev set", "metric", "value", "rows"), _curve(measured)),

@@ -16,6 +16,7 @@ from backend.jobs import JobKind, Jobs, JobState, JobView
 from backend.model_views import Presence
 from backend.registry import Registry
 from backend.training_progress import Progress, progress_of
+from backend.training_start import has_adapter
 from ui import training_charts
 from ui.draft import keep_draft, restore_draft
 from ui.events import QUIET, Update, on_arrival
@@ -93,6 +94,10 @@ class _ExpertsPage:
         self.base = gr.Dropdown(
             [], label="Base model", info="One of the store's, or any model folder.", allow_custom_value=True
         )
+        self.start_from = gr.Dropdown(
+            [], label="Go on from (optional)", allow_custom_value=True,
+            info="An expert that LoRA made on this base; its rank and layers are taken.",
+        )  # fmt: skip
         self.preset = gr.Dropdown(PRESET_CHOICES, value="starter", label="Preset", info="Fills the settings.")
         with gr.Group():
             self.data = gr.Textbox(
@@ -141,7 +146,7 @@ class _ExpertsPage:
     @property
     def _fields(self) -> list[Component]:
         places = [self.data, self.limit, self.criterion, self.dev, self.dev_limit]
-        return [self.name, self.format, self.base, self.preset, *places, *self.settings.values()]
+        return [self.name, self.format, self.base, self.start_from, self.preset, *places, *self.settings.values()]
 
     def wire(self) -> None:
         shown_now = [self.list, self.opened, self.seen]
@@ -158,8 +163,8 @@ class _ExpertsPage:
         gr.Timer(REFRESH_SECONDS).tick(self._refresh, set(shown_now), outputs, **QUIET)
 
         keep_draft(DRAFT, self._fields)
-        loaded = on_arrival(self._arrive, set(shown_now), [self.base, *outputs])
-        defaults = ["", "direct", None, "starter", "", 0, "", "", DEV_LIMIT, *_preset_values("starter").values()]
+        loaded = on_arrival(self._arrive, set(shown_now), [self.base, self.start_from, *outputs])
+        defaults = ["", "direct", None, None, "starter", "", 0, "", "", DEV_LIMIT, *_preset_values("starter").values()]
         restored = restore_draft(loaded, DRAFT, self._fields, defaults)
         restored.then(self._preview, set(self._fields), [self.faults, self.exact], **QUIET)
 
@@ -167,12 +172,14 @@ class _ExpertsPage:
 
     @shown
     def _arrive(self, data: Mapping[Component, Any]) -> Update:
-        bases = [
-            (f"{view.name} ({view.kind}, {view.digest[:12]})", view.path)
-            for view in self._registry.list()
-            if view.presence is Presence.HERE
-        ]
-        return {self.base: gr.update(choices=bases), **self._refreshed(data)}
+        here = [view for view in self._registry.list() if view.presence is Presence.HERE]
+        bases = [(f"{view.name} ({view.kind}, {view.digest[:12]})", view.path) for view in here]
+        experts = [(name, path) for name, path in bases if has_adapter(path)]
+        return {
+            self.base: gr.update(choices=bases),
+            self.start_from: gr.update(choices=[("Nothing: from the base alone", ""), *experts]),
+            **self._refreshed(data),
+        }
 
     def _fill(self, preset: str) -> list[Any]:
         return list(_preset_values(preset).values())
@@ -210,6 +217,7 @@ class _ExpertsPage:
             "base": (data[self.base] or "").strip(),
             "data": _sources(data[self.data], data[self.limit], criterion),
             "dev": _sources(data[self.dev], data[self.dev_limit], criterion),
+            "start_from": (data[self.start_from] or "").strip() or None,
         }
         missing = [
             label
