@@ -227,6 +227,26 @@ def _ranking_table(result: RankingVerdict) -> str:
     return f"<table class='assay-figures'><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
 
 
+def feedback_of(detail: ReadingDetail) -> str:
+    """What the judge wrote in one reading, or why there is nothing, and how it ended."""
+    reading = detail.reading
+    notes = [FINISH_NOTES[reading.finish]] if reading.finish in FINISH_NOTES else []
+    if reading.result is None:
+        notes.append("No result could be read from it.")
+    written = _pasted(reading.feedback)
+    if not reading.feedback.strip():
+        unasked = reading.finish is Finish.NOT_ASKED
+        why = (
+            "Verdict only: no feedback was asked for."
+            if unasked
+            else "The judge named its result and wrote no feedback."
+        )
+        written = f"<p class='assay-muted'>{why}</p>"
+    if reading.result is None:
+        written += _folded("Everything that the judge wrote", reading.raw_text)
+    return written + "".join(f"<p class='assay-muted'>{note}</p>" for note in notes)
+
+
 def _reading(detail: ReadingDetail, *, alone: bool, folded: bool) -> str:
     reading = detail.reading
     name = f"Response {letter(detail.first)}"
@@ -234,15 +254,7 @@ def _reading(detail: ReadingDetail, *, alone: bool, folded: bool) -> str:
     if detail.second is not None:
         name = f"{letter(detail.first)} shown first, {letter(detail.second)} second"
         result = None if result is None else letter(detail.first if result == "A" else detail.second)
-    notes = [FINISH_NOTES[reading.finish]] if reading.finish in FINISH_NOTES else []
-    if result is None:
-        notes.append("No result could be read from it.")
-    written = _pasted(reading.feedback)
-    if not reading.feedback:
-        written = "<p class='assay-muted'>Verdict only: no feedback was asked for.</p>"
-    if result is None:
-        written += _folded("Everything that the judge wrote", reading.raw_text)
-    body = written + "".join(f"<p class='assay-muted'>{note}</p>" for note in notes)
+    body = feedback_of(detail)
     if alone:
         return body
     title = f"{name} → <strong>{result or '?'}</strong>"
