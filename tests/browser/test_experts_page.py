@@ -173,6 +173,29 @@ def test_a_training_is_cancelled_and_tried_again(
     assert jobs.get(2).spec == jobs.get(1).spec
 
 
+def test_a_training_goes_on_from_an_expert_and_takes_its_form(
+    page: Page, url: str, base: Path, trainer: FakeTrainer, jobs: Jobs, tmp_path: Path
+) -> None:
+    adapter = tmp_path / "expert" / "adapter"
+    adapter.mkdir(parents=True)
+    (adapter / "adapter_config.json").write_text(json.dumps({"r": 3, "lora_alpha": 6, "layers_to_transform": [1]}))
+    (adapter / "adapter_model.safetensors").touch()
+    visit(page, url)
+    fill(page, base)
+    start = page.get_by_label("Go on from")
+    for place in (tmp_path / "nowhere", adapter.parent):
+        start.fill(str(place))
+        start.press("Enter")
+        expect(start).to_have_value(str(place))
+        press(page, "Train")
+    expect(page.get_by_test_id("toast-body").first).to_contain_text("holds no LoRA adapter to go on from")
+    trainer.go_on(2 * STEPS)
+    expect(job(page, 1)).to_contain_text("done")
+    [asked] = trainer.trained
+    assert (asked.start_from, asked.lora_rank, asked.layers_from) == (str(adapter.parent), 3, 1)
+    assert len(jobs.list()) == 1
+
+
 def test_a_failure_tells_its_cure_and_html_in_it_runs_nothing(
     page: Page, url: str, base: Path, trainer: FakeTrainer
 ) -> None:
