@@ -152,7 +152,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "dtype": "bfloat16",
     },
 }
-"""starter: what the shipped direct expert was trained with, in bfloat16 because that processor multiplies it; the
+"""starter: the first stage of the shipped direct expert, in bfloat16 because that processor multiplies it; the
 pairwise one as its card says.
 
 The others: arXiv 2405.01535, appendix on training."""
