@@ -37,7 +37,7 @@ from backend.training_card import card
 from backend.training_choice import Chosen, choose_rows
 from backend.training_encoding import Encoder
 from backend.training_rows import TrainingRow
-from backend.training_start import begin_at, card_before
+from backend.training_start import begin_at, card_before, matrices_digest
 from backend.types import Mode
 from backend.whole_folders import MADE
 
@@ -328,7 +328,7 @@ def _write_adapter(model: Any, folder: Path) -> None:
 
 def _write_manifest(folder: Path, spec: ExpertSpec) -> None:
     """Written last: a folder that has it is whole."""
-    manifest = {
+    manifest: dict[str, Any] = {
         "kind": "expert",
         "name": spec.name,
         "trained_on": spec.format,
@@ -339,6 +339,8 @@ def _write_manifest(folder: Path, spec: ExpertSpec) -> None:
         "made_with": _versions(),
         "files": files_of(folder),
     }
+    if spec.start_from is not None:
+        manifest["went_on_from"] = {"adapter": matrices_digest(spec.start_from)}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
 
 

@@ -1,5 +1,6 @@
 """A training that goes on from an expert: the expert's LoRA matrices are where it begins."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -23,18 +24,26 @@ def adapter_of(place: str) -> Path:
 
 
 def has_adapter(place: str) -> bool:
+    """Whether an expert's folder has its adapter beside the whole weights."""
     return (Path(place) / "adapter" / CONFIG).is_file()
 
 
 def lora_of(place: str) -> dict[str, Any]:
     """The settings of an ExpertSpec that must be the adapter's own. Raises InvalidInputError."""
     config = json.loads((adapter_of(place) / CONFIG).read_text("utf-8"))
-    layers = config["layers_to_transform"]
+    if config.get("peft_type") != "LORA" or not {"r", "lora_alpha"} <= config.keys():
+        raise InvalidInputError(f"The adapter in {place} is none of LoRA, and no other kind can be gone on from.")
+    layers = config.get("layers_to_transform")
     return {
         "lora_rank": config["r"],
         "lora_alpha": config["lora_alpha"],
         "layers_from": min(layers) if layers else 0,
     }
+
+
+def matrices_digest(place: str) -> str:
+    """SHA-256 of the adapter's matrices."""
+    return hashlib.sha256((adapter_of(place) / MATRICES).read_bytes()).hexdigest()
 
 
 def card_before(place: str) -> str:

@@ -1,5 +1,6 @@
 """A training that goes on from an expert begins at its matrices, takes its form, and says so on the card."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -57,7 +58,10 @@ def test_it_learns_on_and_its_card_holds_the_earlier_card(
     assert "## tiny-direct" in after
     assert "### Data" in after
     assert str(first) not in before + after
-    assert json.loads((folder / "manifest.json").read_text())["spec"]["start_from"] == str(first)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["spec"]["start_from"] == str(first)
+    matrices_file = (first / "adapter" / MATRICES).read_bytes()
+    assert manifest["went_on_from"] == {"adapter": hashlib.sha256(matrices_file).hexdigest()}
 
 
 @pytest.mark.slow
@@ -82,6 +86,14 @@ def test_what_is_no_adapter_is_refused_before_it_waits_in_a_queue(tiny_model: Pa
             going_on(place, tiny_model, rows)
     with pytest.raises(InvalidInputError, match="Name the expert as the base"):
         going_on(tmp_path, tiny_model, rows, method="full")
+
+
+def test_an_adapter_of_another_kind_is_refused(first: Path, tiny_model: Path, rows: str, tmp_path: Path) -> None:
+    shutil.copytree(first / "adapter", tmp_path / "other")
+    for config in ({"peft_type": "IA3"}, {"peft_type": "LORA"}):
+        (tmp_path / "other" / "adapter_config.json").write_text(json.dumps(config))
+        with pytest.raises(InvalidInputError, match="is none of LoRA"):
+            going_on(tmp_path / "other", tiny_model, rows)
 
 
 def test_the_shipped_adapters_can_be_gone_on_from() -> None:

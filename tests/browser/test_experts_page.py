@@ -178,7 +178,9 @@ def test_a_training_goes_on_from_an_expert_and_takes_its_form(
 ) -> None:
     adapter = tmp_path / "expert" / "adapter"
     adapter.mkdir(parents=True)
-    (adapter / "adapter_config.json").write_text(json.dumps({"r": 3, "lora_alpha": 6, "layers_to_transform": [1]}))
+    (adapter / "adapter_config.json").write_text(
+        json.dumps({"peft_type": "LORA", "r": 3, "lora_alpha": 6, "layers_to_transform": [1]})
+    )
     (adapter / "adapter_model.safetensors").touch()
     visit(page, url)
     fill(page, base)
