@@ -70,6 +70,7 @@ def _expert(format: str, base: Path, home: Path, report: Report, shipped: Path) 
         made = workplace / MADE
         made.mkdir()
         apply_adapter(base, adapter, made)
+        shutil.copytree(adapter, made / "adapter", ignore=shutil.ignore_patterns(CARD))  # trainings go on from it
         shutil.copy2(adapter / CARD, made / CARD)
         manifest = {
             "kind": "expert",

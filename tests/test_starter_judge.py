@@ -15,6 +15,7 @@ import pytest
 from backend.models import find_model, weight_files
 from backend.starter import MANIFEST, StarterSource, files_of
 from backend.starter_judge import SHIPPED, StarterJudge, prepare_starter_judge
+from backend.training_start import has_adapter, matrices_digest
 from tests.experts import make_family
 from tests.tiny import make_tiny_adapter
 
@@ -73,6 +74,15 @@ def test_the_judge_is_the_merge_of_the_two_experts_at_the_shipped_alpha(home: Pa
         assert tensor.equal(interpolate(direct[name], pairwise[name], 0.25, tensor.dtype))
     assert made.note == "It was measured."
     assert made.card == "# The starter judge"
+
+
+def test_a_training_can_go_on_from_the_shipped_experts(home: Path, shipped: Path) -> None:
+    made = prepared(home, shipped)
+    for format, expert in (("direct", made.direct), ("pairwise", made.pairwise)):
+        assert has_adapter(str(expert))
+        assert matrices_digest(str(expert)) == matrices_digest(str(shipped / format))
+        manifest = json.loads((expert / MANIFEST).read_text())
+        assert {"adapter/adapter_config.json", "adapter/adapter_model.safetensors"} <= manifest["files"].keys()
 
 
 def test_a_merge_that_adds_to_the_base_is_given_the_base(home: Path, shipped: Path) -> None:
