@@ -1,13 +1,12 @@
 """A training that goes on from an expert: the expert's LoRA matrices are where it begins."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from backend.errors import InvalidInputError
 from backend.models import weights_digest
-from backend.starter import MANIFEST
+from backend.starter import MANIFEST, files_of
 
 CONFIG, MATRICES = "adapter_config.json", "adapter_model.safetensors"
 
@@ -43,7 +42,7 @@ def lora_of(place: str) -> dict[str, Any]:
 
 def matrices_digest(place: str) -> str:
     """SHA-256 of the adapter's matrices."""
-    return hashlib.sha256((adapter_of(place) / MATRICES).read_bytes()).hexdigest()
+    return str(files_of(adapter_of(place))[MATRICES]["sha256"])
 
 
 def card_before(place: str) -> str:

@@ -236,11 +236,7 @@ def feedback_of(detail: ReadingDetail) -> str:
     written = _pasted(reading.feedback)
     if not reading.feedback.strip():
         unasked = reading.finish is Finish.NOT_ASKED
-        why = (
-            "Verdict only: no feedback was asked for."
-            if unasked
-            else "The judge named its result and wrote no feedback."
-        )
+        why = "Verdict only: no feedback was asked for." if unasked else "The judge wrote no feedback."
         written = f"<p class='assay-muted'>{why}</p>"
     if reading.result is None:
         written += _folded("Everything that the judge wrote", reading.raw_text)
