@@ -50,7 +50,8 @@ class ExpertSpec(BaseModel):
     optimizer sees. pack_tokens: how many tokens are computed together. max_tokens: longer rows are left out whole,
     and counted. feedback_share: the share of the rows with feedback whose feedback is learned too. verdict_weight:
     of the verdict's cross-entropy, beside 1 for the mean over the feedback's tokens. soft_targets: learn people's
-    shares; off learns the most frequent result alone. both_orders: a pair is learned in both orders.
+    shares; off learns the most frequent result alone. both_orders: a pair is learned in both orders,
+    and a feedback in which the names of the responses can change places.
     balance_length: as many pairs whose longer response wins as pairs whose shorter one does.
     """
 

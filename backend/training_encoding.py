@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from backend.engines.tokenizer import PromptTokenizer
 from backend.experts import ExpertSpec
+from backend.feedback_orders import in_other_order
 from backend.packing import Example, Goal
 from backend.prompts import Prompt, PromptFormat
 from backend.training_rows import TrainingRow
@@ -31,10 +32,18 @@ class Encoder:
         self._format = format
 
     def encode(self, row: TrainingRow, *, with_feedback: bool) -> Encoded:
-        """The verdict without feedback, in both orders where that is asked for, and the one with feedback."""
+        """The verdict without feedback and the one with it, both in both orders where that is asked for.
+
+        A feedback that may name the responses otherwise than as Response A and Response B stays in its own order.
+        """
         examples = [self._verdict_only(row, swapped) for swapped in self._orders(row)]
         if with_feedback and row.feedback is not None:
-            examples.append(self._with_feedback(row))
+            said = {swapped: in_other_order(row.feedback) if swapped else row.feedback for swapped in self._orders(row)}
+            examples += [
+                self._with_feedback(row, swapped, feedback)
+                for swapped, feedback in said.items()
+                if feedback is not None
+            ]
         return Encoded(row, tuple(examples))
 
     def _orders(self, row: TrainingRow) -> tuple[bool, ...]:
@@ -44,16 +53,15 @@ class Encoder:
         prompt = self._prompt(row, swapped)
         tokens = self._tokenizer.result_tokens(prompt.marker, prompt.results)
         ids = (*self._tokenizer.encode(prompt), *tokens.forced)
-        target = tuple(reversed(row.target)) if swapped else row.target
-        return Example(ids, (self._verdict(len(ids) - 1, tokens.choices, target),))
+        return Example(ids, (self._verdict(len(ids) - 1, tokens.choices, _target(row, swapped)),))
 
-    def _with_feedback(self, row: TrainingRow) -> Example:
-        prompt = self._prompt(row, swapped=False)
+    def _with_feedback(self, row: TrainingRow, swapped: bool, feedback: str) -> Example:
+        prompt, target = self._prompt(row, swapped), _target(row, swapped)
         asked = self._tokenizer.encode(prompt)
         tokens = self._tokenizer.result_tokens(f" {prompt.marker}", prompt.results)
-        answer = [*self._tokenizer.encode_continuation((row.feedback or "").strip()), *tokens.forced]
-        verdict = self._verdict(len(asked) + len(answer) - 1, tokens.choices, row.target)
-        said = tokens.choices[max(range(len(row.target)), key=lambda i: row.target[i])]
+        answer = [*self._tokenizer.encode_continuation(feedback.strip()), *tokens.forced]
+        verdict = self._verdict(len(asked) + len(answer) - 1, tokens.choices, target)
+        said = tokens.choices[max(range(len(target)), key=lambda i: target[i])]
         taught = {len(asked) + offset - 1: token for offset, token in enumerate(answer)}
         if self._tokenizer.end_of_turn is not None:  # our engines stop at the verdict, other programs at this
             taught[verdict.place + 1] = self._tokenizer.end_of_turn
@@ -71,3 +79,7 @@ class Encoder:
             return self._format.direct(row.item, row.rubric, 0)
         first, second = (1, 0) if swapped else (0, 1)
         return self._format.pairwise(row.item, row.rubric, first, second)
+
+
+def _target(row: TrainingRow, swapped: bool) -> tuple[float, ...]:
+    return tuple(reversed(row.target)) if swapped else row.target

@@ -165,6 +165,33 @@ def test_a_pair_is_learned_in_both_orders(tiny_model: Path, pairs: str) -> None:
     assert one.ids != other.ids
 
 
+def test_a_feedback_on_a_pair_is_learned_in_both_orders(tiny_model: Path, tmp_path: Path) -> None:
+    said = {**pair_row(0, "A"), "feedback": "Response A answers; Response B wanders."}
+    place = write_rows(tmp_path / "said.jsonl", [said])
+    [row], tokenizer = load_rows(place).rows, PromptTokenizer(tiny_model)
+    *_, one, other = (
+        encoder(spec_of(tiny_model, place, format="pairwise"), tiny_model).encode(row, with_feedback=True).examples
+    )
+    taught = [
+        tokenizer.decode(example.ids[len(tokenizer.encode(AssayFormat().pairwise(row.item, row.rubric, *order))) :])
+        for example, order in ((one, (0, 1)), (other, (1, 0)))
+    ]
+    assert taught == [
+        "Response A answers; Response B wanders. [RESULT] A",
+        "Response B answers; Response A wanders. [RESULT] B",
+    ]
+    assert [example.goals[-1].probabilities for example in (one, other)] == [(1, 0), (0, 1)]
+
+
+def test_a_feedback_that_names_the_responses_otherwise_stays_in_its_order(tiny_model: Path, tmp_path: Path) -> None:
+    place = write_rows(tmp_path / "said.jsonl", [{**pair_row(0, "A"), "feedback": "The first one answers."}])
+    [row] = load_rows(place).rows
+    examples = (
+        encoder(spec_of(tiny_model, place, format="pairwise"), tiny_model).encode(row, with_feedback=True).examples
+    )
+    assert [len(example.goals) > 1 for example in examples] == [False, False, True]
+
+
 # Which rows
 
 
