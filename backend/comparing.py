@@ -152,9 +152,9 @@ def _compared(
     beside = rows.beside(model.id)
     kind = selection.kind or _kind(rows, beside)
     of_kind = labels.of(kind)
+    drawn = of_kind & (beside != NONE) & (labels.drawn > 0)
+    audits = _audited(labels.only(drawn)) if selection.project_id is None else ()
     people = people | rows.rater_names()
-    drawn = labels.only(of_kind & (beside != NONE) & (labels.drawn > 0))
-    audits = _audited(drawn) if selection.project_id is None else ()
     compared = Compared(
         mode=selection.mode,
         model=model.id,
@@ -175,11 +175,13 @@ def _compared(
         "people": whose.people,
         "model_gold": whose.model_gold,
     }
-    return _report(selection, model, rubrics, people, kind=kind, counts=_counts(labels, of_kind, beside), **found)
+    return _report(
+        selection, model, rubrics, people, kind=kind, counts=_counts(labels, of_kind, beside, drawn), **found
+    )
 
 
-def _counts(labels: Labels, of_kind: NDArray[numpy.bool_], beside: Integers) -> Counts:
-    """of_kind, beside: (labels,) each, as of the comparison."""
+def _counts(labels: Labels, of_kind: NDArray[numpy.bool_], beside: Integers, drawn: NDArray[numpy.bool_]) -> Counts:
+    """of_kind, beside: (labels,) each, as of the comparison. drawn: (labels,), those of an audit stream in it."""
     compared = of_kind & (beside != NONE)
     return Counts(
         blind=int(labels.of(Kind.BLIND).sum()),
@@ -190,7 +192,7 @@ def _counts(labels: Labels, of_kind: NDArray[numpy.bool_], beside: Integers) -> 
         outside=labels.outside,
         between=labels.between,
         chosen=int((compared & (labels.drawn == 0)).sum()),
-        drawn=int((compared & (labels.drawn > 0)).sum()),
+        drawn=int(drawn.sum()),
     )
 
 

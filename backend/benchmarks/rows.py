@@ -167,15 +167,18 @@ def set_of(name: str, lines: Sequence[RawRow], *, labelled_by: Labeller | None =
         raise InvalidInputError(
             f"The set {name} has no row with a label{BY[labelled_by]} that can be judged. Choose another set."
         )
-    ids = Counter([*(row.id for row in rows), *(row.id for row in left_out)])
-    twice = [row_id for row_id, count in ids.items() if count > 1]
-    if twice:
-        raise InvalidInputError(f"The set {name} has several rows with the id {twice[0]!r}. Give each its own.")
+    _check_ids(name, [*(row.id for row in rows), *(row.id for row in left_out)])
     called = name if labelled_by is None else f"{name}@{labelled_by}"
     source = sources.pop() if len(sources) == 1 else ""
     return LabelledSet(
         called, mode_of(lines[0]), tuple(rows), "; ".join(sorted(licences)), tuple(left_out), source=source
     )
+
+
+def _check_ids(name: str, ids: Sequence[str]) -> None:
+    twice = next((row_id for row_id, count in Counter(ids).items() if count > 1), None)
+    if twice is not None:
+        raise InvalidInputError(f"The set {name} has several rows with the id {twice!r}. Give each its own.")
 
 
 def _stem(file: Path) -> str:
