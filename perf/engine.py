@@ -9,9 +9,12 @@ look fast; within a batch it may share what prompts have in common.
 Plain generate is what a script of a few lines does: greedy, left-padded batches in the order given.
 Both write at most --tokens tokens. Equal output: the share of prompts to which both write the same text
 up to where ours ends (ours stops at the result marker).
+With --llama-python VENV/bin/python (llama-cpp-python[server]) and --gguf FILE, llama.cpp's server is asked the same
+prompts in the same run, one at a time as it takes them.
 """
 
 import argparse
+import contextlib
 import resource
 import statistics
 import threading
@@ -20,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from perf.llama_server import LlamaServer, llama_server
 from perf.options import HOME, add_dtype, parser_of
 from perf.rows import own_direct_items
 
@@ -39,17 +43,7 @@ def main() -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from backend.benchmarks.rows import load_set
-    from backend.prompts import AssayFormat
-    from backend.types import Sampling
-
-    if options.data:
-        rows = load_set(options.data / "direct_vicuna_bench").rows[: options.prompts]
-        asked = [(row.item, row.rubric) for row in rows]
-    else:
-        asked = own_direct_items(options.prompts)
-    prompts = [AssayFormat().direct(item, rubric, 0) for item, rubric in asked]
-
+    prompts = _prompts(options)
     started = time.perf_counter()
     engine = _engine(options)
     print(f"loaded in {time.perf_counter() - started:.1f} s, imports included")
@@ -60,21 +54,70 @@ def main() -> None:
     own_dtype = "float32" if info.name == "openvino" else info.dtype
     dtype = getattr(torch, options.plain_dtype or own_dtype)
     plain = AutoModelForCausalLM.from_pretrained(options.model, dtype=dtype).to(info.device).eval()
+    with contextlib.ExitStack() as running:
+        llama = None
+        if options.gguf is not None:
+            context, threads = max(map(len, ids)) + options.tokens + 8, torch.get_num_threads()
+            llama = running.enter_context(
+                llama_server(options.llama_python, options.gguf, context=context, threads=threads)
+            )
+            llama.complete("Hello", 4)
+        same_one = _one_by_one(options, engine, plain, llama, prompts, ids)
+        same_batch = _all_at_once(options, engine, plain, llama, prompts, ids)
+    print(f"equal output: {same_one} one by one, {same_batch} in batch")
+    print(f"peak memory of this process, two copies of the weights: {_peak_mb():.0f} MB")
 
-    writing, silent = Sampling(max_new_tokens=options.tokens), Sampling(feedback=False)
+
+def _prompts(options: argparse.Namespace) -> list[Any]:
+    from backend.benchmarks.rows import load_set
+    from backend.prompts import AssayFormat
+
+    if options.data:
+        rows = load_set(options.data / "direct_vicuna_bench").rows[: options.prompts]
+        asked = [(row.item, row.rubric) for row in rows]
+    else:
+        asked = own_direct_items(options.prompts)
+    return [AssayFormat().direct(item, rubric, 0) for item, rubric in asked]
+
+
+def _one_by_one(
+    options: argparse.Namespace,
+    engine: Any,
+    plain: Any,
+    llama: LlamaServer | None,
+    prompts: list[Any],
+    ids: list[list[int]],
+) -> str:
+    """Item by item in turn, so that a slower minute of the machine meets all of them. Returns what was equal."""
+    writing, silent = _samplings(options)
+    plain_one, ours_one, silent_one, llama_one = Timed([], []), Timed([], []), Timed([], []), Timed([], [])
     singles = range(0, len(ids), max(1, len(ids) // options.singles))
-    # Item by item in turn, so that a slower minute of the machine meets all three.
-    plain_one, ours_one, silent_one = Timed([], []), Timed([], []), Timed([], [])
     for index in singles:
         _measure(plain_one, lambda i=index: _generate(plain, engine, [ids[i]], options.tokens))
         _measure(ours_one, lambda i=index: _read(engine, [prompts[i]], writing))
         _measure(silent_one, lambda i=index: _read(engine, [prompts[i]], silent))
+        if llama is not None:
+            _measure(llama_one, lambda i=index: [llama.complete(engine._tokenizer.decode(ids[i]), options.tokens)])
     print(f"one item, median of {len(singles)}:")
     _line("plain generate", plain_one.median, None)
+    if llama is not None:
+        _line("llama.cpp's server", llama_one.median, plain_one.median)
     _line("ours", ours_one.median, plain_one.median)
     _line("ours, verdict only", silent_one.median, plain_one.median)
+    return _equal(plain_one, ours_one)
 
-    plain_batch, ours_batch, silent_batch = Timed([], []), Timed([], []), Timed([], [])
+
+def _all_at_once(
+    options: argparse.Namespace,
+    engine: Any,
+    plain: Any,
+    llama: LlamaServer | None,
+    prompts: list[Any],
+    ids: list[list[int]],
+) -> str:
+    """Returns what was equal."""
+    writing, silent = _samplings(options)
+    plain_batch, ours_batch, silent_batch, llama_batch = Timed([], []), Timed([], []), Timed([], []), Timed([], [])
     for start in range(0, len(ids), options.batch):
         _measure(plain_batch, lambda s=start: _generate(plain, engine, ids[s : s + options.batch], options.tokens))
     _measure(ours_batch, lambda: _read(engine, prompts, writing))
@@ -82,15 +125,25 @@ def main() -> None:
     total = sum(plain_batch.seconds)
     print(f"all {len(ids)} items (plain generate in batches of {options.batch}), items a second:")
     _rate("plain generate", len(ids), total, None)
+    if llama is not None:
+        texts = [engine._tokenizer.decode(one) for one in ids]
+        _measure(llama_batch, lambda: [llama.complete(text, options.tokens) for text in texts])
+        _rate("llama.cpp's server", len(ids), sum(llama_batch.seconds), total)
     _rate("ours", len(ids), sum(ours_batch.seconds), total)
     _rate("ours, verdict only", len(ids), sum(silent_batch.seconds), total)
+    return _equal(plain_batch, ours_batch)
 
-    same_one = [p.startswith(o) for p, o in zip(plain_one.texts, ours_one.texts, strict=True)]
-    same_batch = [p.startswith(o) for p, o in zip(plain_batch.texts, ours_batch.texts, strict=True)]
-    print(
-        f"equal output: {sum(same_one)} of {len(same_one)} one by one, {sum(same_batch)} of {len(same_batch)} in batch"
-    )
-    print(f"peak memory of this process, two copies of the weights: {_peak_mb():.0f} MB")
+
+def _samplings(options: argparse.Namespace) -> tuple[Any, Any]:
+    """With feedback, and the verdict alone."""
+    from backend.types import Sampling
+
+    return Sampling(max_new_tokens=options.tokens), Sampling(feedback=False)
+
+
+def _equal(plain: Timed, ours: Timed) -> str:
+    same = [theirs.startswith(own) for theirs, own in zip(plain.texts, ours.texts, strict=True)]
+    return f"{sum(same)} of {len(same)}"
 
 
 def _engine(options: argparse.Namespace) -> Any:
@@ -161,7 +214,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--singles", type=int, default=8, help="how many of them are also timed one by one")
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--batch", type=int, default=8)
-    return parser.parse_args()
+    parser.add_argument("--llama-python", type=Path, help="of an environment with llama-cpp-python[server]")
+    parser.add_argument("--gguf", type=Path, help="the same model for llama.cpp")
+    options = parser.parse_args()
+    if (options.llama_python is None) != (options.gguf is None):
+        parser.error("--llama-python and --gguf go together")
+    return options
 
 
 if __name__ == "__main__":

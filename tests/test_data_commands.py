@@ -21,7 +21,7 @@ from db.session import Store
 from tests.endpoint import Endpoint, Reply, Request, completion
 from tests.factories import Bench
 from tests.test_preference_builder import five
-from tests.test_training_rows import direct, pairwise
+from tests.training_forms import direct, pairwise
 from ui.commands.data import DataServices, commands
 
 Run = Callable[..., Result]
