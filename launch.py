@@ -221,7 +221,7 @@ def wire(settings: Settings, store: "Store") -> "Services":
     bench = LiveBench(
         registry, serving, home, admins("mix experts"), device=settings.device, dtype=settings.torch_dtype
     )
-    lab = AlphaLab(registry, jobs, sweeps, bench, activating.start, home=home, data_folder=settings.sets_folder)
+    lab = AlphaLab(store, registry, jobs, sweeps, bench, activating.start, home=home, data_folder=settings.sets_folder)
     comparing = Comparing(store)
     return Services(
         serving=serving,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backend.benchmarks.rows import BENCHMARKS, OWN, OWN_MODES, WantedSet, sets_in
+from backend.benchmarks.own import OwnSet, own_sets
+from backend.benchmarks.rows import BENCHMARKS, WantedSet, sets_in
 from backend.errors import ConflictError, InvalidInputError, NotFoundError
 from backend.jobs import JobKind, Jobs, JobState, JobView
 from backend.live_bench import LiveBench
@@ -20,6 +21,7 @@ from backend.sweep_results import SweepResult
 from backend.sweep_spec import SweepSpec, read_sweep
 from backend.sweeps import Sweeps
 from backend.types import Mode
+from db.session import Store
 
 MOST_ALPHAS = 101
 NAMES = {"direct": "direct expert", "pairwise": "pairwise expert", "base": "base model", "joint": "joint expert"}
@@ -93,12 +95,12 @@ class Merging:
 
 @dataclass(frozen=True)
 class SetChoice:
-    """A set that a sweep can measure. own: the labels that people gave here."""
+    """A set that a sweep can measure. own: what is known of it where it is of labels that people gave here."""
 
     name: str
     mode: Mode
-    is_benchmark: bool
-    own: bool
+    is_benchmark: bool = False
+    own: OwnSet | None = None
 
 
 class AlphaLab:
@@ -106,6 +108,7 @@ class AlphaLab:
 
     def __init__(
         self,
+        store: Store,
         registry: Registry,
         jobs: Jobs,
         sweeps: Sweeps,
@@ -115,6 +118,7 @@ class AlphaLab:
         home: Path,
         data_folder: Path,
     ) -> None:
+        self._store = store
         self._registry = registry
         self._jobs = jobs
         self._sweeps = sweeps
@@ -138,10 +142,10 @@ class AlphaLab:
     def sets(self) -> tuple[SetChoice, ...]:
         """Those of the data folder, and people's own labels. Raises InvalidInputError for a file that can't be read."""
         found = [
-            SetChoice(place.name, place.mode, is_benchmark=place.name.startswith(f"{BENCHMARKS}/"), own=False)
+            SetChoice(place.name, place.mode, is_benchmark=place.name.startswith(f"{BENCHMARKS}/"))
             for place in sets_in(self.data_folder)
         ]
-        return (*found, *(SetChoice(f"{OWN}/{mode}", mode, is_benchmark=False, own=True) for mode in OWN_MODES))
+        return (*found, *(SetChoice(one.name, one.mode, own=one) for one in own_sets(self._store)))
 
     def spec(self, mix: Mix) -> MergeSpec:
         """The merge as one document. Reads no weights: the registry knows the digests.
@@ -221,22 +225,27 @@ class AlphaLab:
         )
 
     def sweep(self, wish: SweepWish, user_id: int) -> int:
-        """The id of the job that will run it. Raises as sweep_spec(), and ConflictError if one does exactly this."""
+        """The id of the job that will run it.
+
+        Raises as sweep_spec(), ConflictError if one does exactly this, and as Sweeps.check_sets().
+        """
         spec = self.sweep_spec(wish)
+        self._sweeps.check_sets(spec, user_id)
         document = spec.model_dump(mode="json")
         for job in self._jobs.list(JobKind.SWEEP):
             if not job.finished and job.spec == document:
                 raise ConflictError(f"Job {job.id} ({job.state}) runs exactly this sweep already. It is in the list.")
         return self._jobs.submit(JobKind.SWEEP, _title(spec, self.shelf()), document, user_id)
 
-    def sweep_result(self, job: JobView) -> SweepResult:
-        """What a sweep found; of one that is not done, what it has found by now.
+    def sweep_result(self, job: JobView, user_id: int) -> SweepResult:
+        """What a sweep found; of one that is not done, what it has found by now. user_id: who looks.
 
-        Raises InvalidInputError, NotFoundError, ModelError and StoreError where that can't be put together any more.
+        Raises NotAllowedError, InvalidInputError, NotFoundError, ModelError and StoreError where that can't be put
+        together any more.
         """
         if job.state is JobState.DONE and job.result is not None:
             return SweepResult.model_validate(job.result)
-        return self._sweeps.result(read_sweep(job.spec))
+        return self._sweeps.result(read_sweep(job.spec), user_id)
 
     # Helpers
 

@@ -12,7 +12,6 @@ from textwrap import shorten
 from typing import Any
 
 from backend.agreement import WINNERS
-from backend.agreement_rows import Kind
 from backend.bench_found import found, opinions, recalled
 from backend.bench_pace import Forecast, forecast
 from backend.bench_result import BenchResult
@@ -23,9 +22,9 @@ from backend.benchmarks.labelled import LabelledSet, number_of
 from backend.benchmarks.licences import restrictions
 from backend.benchmarks.metrics import PairOutcome, ScoreOutcome
 from backend.benchmarks.opinions import Opinions
-from backend.benchmarks.own import KINDS, PROJECT
+from backend.benchmarks.own import own_sets
 from backend.benchmarks.robustness import Robustness, Variant, compare, swapped, variant_of, variants
-from backend.benchmarks.rows import OWN_MODES, WantedSet, open_set, sets_in
+from backend.benchmarks.rows import WantedSet, open_set, sets_in
 from backend.benchmarks.sets.catalogue import PAPER_SETS, published_set
 from backend.errors import NotFoundError
 from backend.jobs import JobContext
@@ -34,7 +33,6 @@ from backend.served import Report, Served
 from backend.types import Mode, Sampling
 from db import measuring_queries as queries
 from db.session import Store
-from db.training_queries import blind_counts
 
 INSTRUCTION_CHARACTERS = 160
 Load = Callable[[str, Report], Served]
@@ -105,7 +103,7 @@ class Bench:
         return result.model_dump(mode="json")
 
     def sets(self) -> tuple[SetState, ...]:
-        """What is in the data folder, projects with blind labels, and the paper's sets that are not there.
+        """What is in the data folder, the sets of own labels, and the paper's sets that are not there.
 
         Raises InvalidInputError for a broken file.
         """
@@ -117,20 +115,16 @@ class Bench:
                 place.name, place.mode, labelled.size, labelled.licence, restrictions(labelled.licence),
                 labels.get(place.name, ""), labelled.source,
             )  # fmt: skip
-        with self._store.read() as session:
-            projects = [
-                SetState(
-                    f"{PROJECT}{name}", Mode(mode), size, f"your own data; {KINDS[Kind.BLIND]}", "", not_drawn=chosen
-                )
-                for name, mode, size, chosen in session.execute(blind_counts())
-                if mode in OWN_MODES and size
-            ]
+        own = [
+            SetState(one.name, one.mode, one.size, one.licence, "", not_drawn=one.not_drawn)
+            for one in own_sets(self._store)
+        ]
         lacking = [
             SetState(one.name, one.mode, None, one.licence, restrictions(one.licence), one.labels, cure=one.cure)
             for one in PAPER_SETS
             if one.name not in known
         ]
-        return (*known.values(), *projects, *lacking)
+        return (*known.values(), *own, *lacking)
 
     def get_set(self, name: str, *, place: str | None = None, replace: bool = False, hub: Hub | None = None) -> Got:
         """One of the paper's sets into the data folder: from the hub, or from a file in its published form.
@@ -160,6 +154,10 @@ class Bench:
         opened, singles = self._opened(spec, by_id)
         with self._store.read() as session:
             return forecast(session, spec, [*opened, *singles])
+
+    def check(self, spec: BenchSpec, *, by_id: int | None = None) -> None:
+        """Raises as run() for a set that can't be measured on: before there is a job that would fail."""
+        self._opened(spec, by_id)
 
     def _opened(self, spec: BenchSpec, by_id: int | None) -> tuple[list[LabelledSet], list[LabelledSet]]:
         """The sets, and the responses of pairwise ones one by one, where both formats are compared."""

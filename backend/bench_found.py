@@ -10,8 +10,8 @@ from backend.benchmarks.consistency import Consistency, consistency, repeated, s
 from backend.benchmarks.labelled import Label, LabelledSet, Labeller, number_of
 from backend.benchmarks.metrics import Outcome, ScoreOutcome
 from backend.benchmarks.opinions import Opinions
-from backend.benchmarks.own import is_project
-from backend.benchmarks.rows import OWN, WantedSet
+from backend.benchmarks.own import OWN, is_project
+from backend.benchmarks.rows import WantedSet
 from backend.errors import NotFoundError
 from backend.measuring import Measured, recall, stored_outcomes
 from backend.model_views import DIGITS

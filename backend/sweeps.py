@@ -60,7 +60,7 @@ class Sweeps:
         NotFoundError, InvalidInputError, ModelError, EngineError, StoreError, and CancelledError; what was read by
         then is kept and not read again.
         """
-        sweep = self._open(spec, report)
+        sweep = self._open(spec, report, user_id)
         for merged in sweep.merges.values():
             check_mergeable(merged, self._home, report)
         run = _Run(self._store, sweep, report, cancel)
@@ -77,12 +77,17 @@ class Sweeps:
                 run.is_same_as(planned, expert)
         return result_of(spec.plan(), sweep.sets, run.done)
 
-    def result(self, spec: SweepSpec) -> SweepResult:
+    def check_sets(self, spec: SweepSpec, user_id: int) -> None:
+        """Raises as run() for a set that can't be measured on: before there is a job that would fail."""
+        self._opened(spec, user_id)
+
+    def result(self, spec: SweepSpec, user_id: int) -> SweepResult:
         """What the store knows of this sweep, with the points that are not measured yet as missing; asks no judge.
 
-        Raises NotFoundError, InvalidInputError, ModelError and StoreError for sets or models that are gone.
+        user_id: who looks. Raises NotAllowedError where only a lead may, and NotFoundError, InvalidInputError,
+        ModelError and StoreError for sets or models that are gone.
         """
-        sweep = self._open(spec, _quiet)
+        sweep = self._open(spec, _quiet, user_id)
         found = {}
         for planned in spec.plan():
             point = self._recalled(sweep, planned)
@@ -90,8 +95,11 @@ class Sweeps:
                 found[planned.key] = point
         return result_of(spec.plan(), sweep.sets, found)
 
-    def _open(self, spec: SweepSpec, report: Report) -> "_Sweep":
-        sets = tuple(open_set(wanted, self._data_folder, self._store) for wanted in spec.sets)
+    def _opened(self, spec: SweepSpec, user_id: int) -> tuple[LabelledSet, ...]:
+        return tuple(open_set(wanted, self._data_folder, self._store, by_id=user_id) for wanted in spec.sets)
+
+    def _open(self, spec: SweepSpec, report: Report, user_id: int) -> "_Sweep":
+        sets = self._opened(spec, user_id)
         merges = {  # at some alpha; the others differ in that alone
             method: describe(method, self._home, report, alpha=0.5, **spec.taken_by(method))
             for method in (LINEAR, *spec.methods)

@@ -3,7 +3,7 @@
 from sqlalchemy import Select, case, func, select
 from sqlalchemy.orm import joinedload, selectinload
 
-from db.models import Item, Label, Project, ProjectItem, Verdict, VerdictReading
+from db.models import Item, Label, Project, ProjectItem, RubricVersion, Verdict, VerdictReading
 from db.queries import is_current, stands
 from db.stream_queries import CHOSEN
 
@@ -23,16 +23,40 @@ def standing_labels() -> Select[Label]:
     )
 
 
+def blind_labels() -> Select[Label, ProjectItem, str]:
+    """Every label of projects' first rounds that stands and was given before a verdict was seen, in the order in which
+    they were given, with its item and its project's name."""
+    in_order = _first_round().where(Label.verdict_id.is_(None))
+    return in_order.join(Project, Project.id == ProjectItem.project_id).add_columns(Project.name)
+
+
 def labels_in_project(project_id: int) -> Select[Label, ProjectItem]:
     """Every label of a project's first round that stands, in the order in which they were given, with its item."""
+    return _first_round().where(ProjectItem.project_id == project_id)
+
+
+def _first_round() -> Select[Label, ProjectItem]:
     item = selectinload(ProjectItem.item).selectinload(Item.responses)
     return (
         select(Label, ProjectItem)
         .join(ProjectItem, ProjectItem.id == Label.project_item_id)
-        .where(ProjectItem.project_id == project_id, Label.round == 1, stands())
+        .where(Label.round == 1, stands())
         .order_by(Label.id)
         .options(item, selectinload(ProjectItem.rubric_version))
     )
+
+
+def after_counts() -> Select[str, int]:
+    """Of each mode how many items, each by each rubric, somebody's label on a verdict stands on."""
+    asked = (
+        select(Item.mode, Label.item_id, RubricVersion.digest)
+        .join(Item, Item.id == Label.item_id)
+        .join(RubricVersion, RubricVersion.id == Label.rubric_version_id)
+        .where(is_current())
+        .distinct()
+        .subquery()
+    )
+    return select(asked.c.mode, func.count()).group_by(asked.c.mode)
 
 
 def project_named(name: str) -> Select[Project]:

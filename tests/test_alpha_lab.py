@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 from backend.alpha_lab import AlphaLab, Mix, SweepWish, read_alphas
-from backend.errors import ConflictError, EngineError, InvalidInputError, ModelFilesError, NotReadyError
+from backend.errors import (
+    ConflictError,
+    EngineError,
+    InvalidInputError,
+    ModelFilesError,
+    NotAllowedError,
+    NotReadyError,
+)
 from backend.jobs import JobKind, Jobs
 from backend.live_bench import BenchPhase, LiveBench
 from backend.mergeable import describe
@@ -23,6 +30,7 @@ from db.models import Job
 from db.session import Store
 from tests.experts import Family, make_family
 from tests.labelled import write_sets
+from tests.project_bench import ProjectBench, label_items
 from tests.test_registry import silent
 
 RUBRIC = Rubric("Is it kind?")
@@ -93,7 +101,7 @@ def made_room(store: Store, home: Path, parts: Family, *, free: int) -> Iterator
     bench = LiveBench(
         registry, Serving(no_judge), home, anybody, device="cpu", available=lambda device: free, dtype="float32"
     )
-    lab = AlphaLab(registry, jobs, sweeps, bench, activate, home=home, data_folder=home / "data")
+    lab = AlphaLab(store, registry, jobs, sweeps, bench, activate, home=home, data_folder=home / "data")
     yield Room(lab, jobs, registry, home, ids, activated)
     bench.clear(1)
     jobs.close()
@@ -188,7 +196,7 @@ def test_a_sweep_names_folders_sets_and_alphas_and_is_queued_once(room: Room, ow
     assert job.spec["joint"] is None
     with pytest.raises(ConflictError, match="runs exactly this sweep already"):
         room.lab.sweep(room.wish(base_id=room.ids["base"]), owner_id)
-    assert room.lab.sweep_result(job).points == ()
+    assert room.lab.sweep_result(job, owner_id).points == ()
 
 
 @pytest.mark.parametrize(
@@ -209,16 +217,16 @@ def test_a_sweep_that_cannot_be_meant_is_refused(room: Room, owner_id: int, chan
 
 def test_a_done_sweep_is_shown_as_it_was_stored(room: Room, store: Store, owner_id: int) -> None:
     job_id = room.lab.sweep(room.wish(), owner_id)
-    result = room.lab.sweep_result(room.jobs.get(job_id))
+    result = room.lab.sweep_result(room.jobs.get(job_id), owner_id)
     with store.write() as session:
         row = session.get(Job, job_id)
         assert row is not None
         row.state, row.result = "done", result.model_dump(mode="json")
-    assert room.lab.sweep_result(room.jobs.get(job_id)) == result
+    assert room.lab.sweep_result(room.jobs.get(job_id), owner_id) == result
 
 
 def test_sets_tell_benchmarks_and_own_labels_apart(room: Room) -> None:
-    told = {one.name: (one.mode, one.is_benchmark, one.own) for one in room.lab.sets()}
+    told = {one.name: (one.mode, one.is_benchmark, one.own is not None) for one in room.lab.sets()}
     assert told == {
         "benchmarks/direct_bench": (Mode.DIRECT, True, False),
         "dev/direct_kind": (Mode.DIRECT, False, False),
@@ -226,6 +234,27 @@ def test_sets_tell_benchmarks_and_own_labels_apart(room: Room) -> None:
         "own/direct": (Mode.DIRECT, False, True),
         "own/pairwise": (Mode.PAIRWISE, False, True),
     }
+
+
+def test_a_projects_blind_labels_are_a_set_to_sweep(room: Room, store: Store, tmp_path: Path, owner_id: int) -> None:
+    bench = ProjectBench(store, tmp_path)
+    label_items(bench, bench.filled(3), bench.ann, "12")
+    own = {one.name: one.own for one in room.lab.sets() if one.own is not None}
+    kettles = own["project:Kettles"]
+    assert (kettles.size, kettles.licence) == (2, "your own data; labels given before the verdict was seen")
+    wish = room.wish(sets=["project:Kettles"])
+    with pytest.raises(NotAllowedError, match="lead"):
+        room.lab.sweep(wish, bench.ann)
+    job_id = room.lab.sweep(wish, owner_id)
+    (swept,) = room.lab.sweep_result(room.jobs.get(job_id), owner_id).sets
+    assert (swept.name, swept.size, swept.is_benchmark) == ("project:Kettles", 2, False)
+
+
+def test_a_set_without_a_row_is_refused_before_there_is_a_job(room: Room, owner_id: int) -> None:
+    assert {one.own.size for one in room.lab.sets() if one.own is not None} == {0}
+    with pytest.raises(InvalidInputError, match="own/direct has no row"):
+        room.lab.sweep(room.wish(sets=["own/direct"]), owner_id)
+    assert not room.jobs.list(JobKind.SWEEP)
 
 
 @pytest.mark.parametrize(

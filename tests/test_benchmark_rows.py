@@ -226,5 +226,5 @@ def test_own_labels_are_opened_by_name_like_any_set(store: Store, tmp_path: Path
     bench = Bench(store)
     Labels(store).agree(bench.direct(score=3), bench.author_id, "1")
     assert [row.label for row in open_set(wanted_set("own/direct"), tmp_path, store).rows] == [3.0]
-    with pytest.raises(InvalidInputError, match="Nobody has labelled"):
+    with pytest.raises(InvalidInputError, match="nobody has agreed with a pairwise verdict"):
         open_set(wanted_set("own/pairwise"), tmp_path, store)

@@ -161,7 +161,9 @@ def test_own_labels_are_written_as_rows_that_can_be_loaded(run: Run, store: Stor
     Labels(store).agree(bench.direct(4), bench.author_id, "c1")
     Labels(store).override_winner(bench.pairwise("A"), bench.author_id, "c2", "tie")
     result = run("own", "--out", tmp_path / "own.jsonl")
-    assert result.stdout == f"2 rows are in {tmp_path / 'own.jsonl'}.\n"
+    assert result.stdout == (
+        f"2 rows are in {tmp_path / 'own.jsonl'}.\nFrom labels given after the verdict was seen, in this store: 2\n"
+    )
     assert load_rows(str(tmp_path / "own.jsonl")).rows == own_rows(store).rows
 
 
@@ -177,6 +179,15 @@ def test_a_store_without_labels_says_so_and_writes_nothing(run: Run, tmp_path: P
     result = run("own", "--out", tmp_path / "own.jsonl")
     assert (result.exit_code, list(tmp_path.glob("own*"))) == (1, [])
     assert "No label stands in this store." in result.stderr
+
+
+def test_labels_that_make_no_row_are_named_with_the_reason(run: Run, store: Store, tmp_path: Path) -> None:
+    bench = Bench(store)
+    verdict = bench.ranking()
+    Labels(store).agree(verdict, bench.author_id, "c1")
+    result = run("own", "--out", tmp_path / "own.jsonl")
+    assert (result.exit_code, list(tmp_path.glob("own*"))) == (1, [])
+    assert f"makes a row to learn from. verdict {verdict}: It ranks 3 responses" in result.stderr
 
 
 def test_pairs_are_taken_apart_into_rows_that_the_trainer_reads(run: Run, tmp_path: Path) -> None:

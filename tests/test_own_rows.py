@@ -1,11 +1,15 @@
 """The store's own labels as training rows: whose word counts, and which feedback goes with it."""
 
+from pathlib import Path
+
 from backend.labels import Labels
 from backend.own_rows import own_rows
+from backend.types import Mode
 from db.models import Reading, Verdict
 from db.session import Store
 from tests.conftest import add_user
 from tests.factories import LEVELS, Bench
+from tests.project_bench import ProjectBench, label_items
 from tests.training_forms import only
 
 
@@ -84,6 +88,40 @@ def test_what_a_person_said_of_an_unparsed_verdict_is_a_row(store: Store) -> Non
     Labels(store).override_score(bench.unparsed(), bench.author_id, "c1", 3)
     row = only(own_rows(store))
     assert (row.result, row.feedback) == ("3", None)
+
+
+def test_blind_labels_of_projects_are_rows_of_their_own_source(any_store: Store, tmp_path: Path) -> None:
+    bench = ProjectBench(any_store, tmp_path)
+    label_items(bench, bench.filled(3), bench.ann, "124")
+    loaded = own_rows(any_store)
+    assert [row.result for row in loaded.rows] == ["1", "2", "4"]
+    assert loaded.forms == {"labels given before the verdict was seen, in this store": 3}
+    assert {row.feedback for row in loaded.rows} == {None}
+
+
+def test_labels_from_before_and_after_are_one_row_that_says_they_are_pooled(store: Store, tmp_path: Path) -> None:
+    bench, seen = ProjectBench(store, tmp_path), Bench(store)
+    verdict = seen.direct(4, instruction="Question 0?", response="Answer 0.", reference=None)
+    with store.write() as session:
+        session.get_one(Verdict, verdict).rubric_version_id = bench.rubric_version_id
+    label_items(bench, bench.filled(1), bench.ann, "2")
+    Labels(store).agree(verdict, seen.author_id, "c1")
+    row = only(own_rows(store))
+    assert row.target == (0, 0.5, 0, 0.5, 0)
+    assert row.source == "labels given before and after the verdict was seen, pooled, in this store"
+
+
+def test_an_item_that_came_back_to_its_person_is_no_second_opinion(store: Store, tmp_path: Path) -> None:
+    bench = ProjectBench(store, tmp_path)
+    label_items(bench, bench.filled(1, repeats=1), bench.ann, "25")
+    assert only(own_rows(store)).result == "2"
+
+
+def test_orders_of_a_project_are_listed_by_their_item(store: Store, tmp_path: Path) -> None:
+    bench = ProjectBench(store, tmp_path)
+    label_items(bench, bench.filled(1, Mode.RANKING), bench.ann, ["B > A > C"])
+    loaded = own_rows(store)
+    assert (loaded.rows, loaded.refused[0].where) == ((), "item 1 of the project Kettles")
 
 
 def test_rankings_are_listed_as_refused(store: Store) -> None:

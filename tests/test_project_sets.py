@@ -3,7 +3,6 @@
 import csv
 import io
 import threading
-import uuid
 from pathlib import Path
 
 import pytest
@@ -17,31 +16,20 @@ from backend.bench_table import tables
 from backend.benchmarks.own import CHOSEN
 from backend.benchmarks.rows import open_set, wanted_set
 from backend.errors import InvalidInputError, NotAllowedError, NotFoundError
-from backend.labelling import Labelling
+from backend.labels import Labels
 from backend.projects import ProjectView
 from backend.types import Mode, Sampling
 from db.models import ProjectItem
 from db.session import Store
 from tests.batch_engine import FastEngine, fast_served, fast_serving
-from tests.project_bench import ProjectBench
+from tests.factories import Bench as Verdicts
+from tests.project_bench import ProjectBench, label_items
 from ui.bench_render import about_sets
 
 
 @pytest.fixture
 def bench(store: Store, tmp_path: Path) -> ProjectBench:
     return ProjectBench(store, tmp_path)
-
-
-def label(bench: ProjectBench, view: ProjectView, person: int, choices: str) -> None:
-    """One blind label after the other, as the page hands items out."""
-    labelling = Labelling(bench.store)
-    for choice in choices:
-        task = labelling.next(view.id, person)
-        assert task is not None
-        said = choice
-        if choice in "AB":
-            said = choice if task.responses[0].startswith("First") else "BA"["AB".index(choice)]
-        labelling.submit(task.project_item_id, person, uuid.uuid4().hex, said, seconds=4)
 
 
 def judged(bench: ProjectBench, view: ProjectView) -> ProjectView:
@@ -52,8 +40,8 @@ def judged(bench: ProjectBench, view: ProjectView) -> ProjectView:
 
 def test_blind_labels_of_several_people_are_one_row_an_item(bench: ProjectBench, tmp_path: Path) -> None:
     view = judged(bench, bench.filled(4, people_per_item=2))
-    label(bench, view, bench.ann, "1234")
-    label(bench, view, bench.bob, "3254")
+    label_items(bench, view, bench.ann, "1234")
+    label_items(bench, view, bench.bob, "3254")
     found = open_set(wanted_set("project:Kettles"), tmp_path, bench.store, by_id=bench.lead)
     assert [row.label for row in found.rows] == [2.0, 2.0, 4.0, 4.0]
     assert found.licence == "your own data; labels given before the verdict was seen"
@@ -65,7 +53,7 @@ def test_blind_labels_of_several_people_are_one_row_an_item(bench: ProjectBench,
 
 def test_a_winner_is_of_the_response_as_it_was_imported(bench: ProjectBench, tmp_path: Path) -> None:
     view = judged(bench, bench.filled(3, Mode.PAIRWISE))
-    label(bench, view, bench.ann, "ABA")
+    label_items(bench, view, bench.ann, "ABA")
     found = open_set(wanted_set("project:Kettles"), tmp_path, bench.store, by_id=bench.lead)
     assert [row.label for row in found.rows] == ["A", "B", "A"]
     assert found.rows[1].item.responses == ("First 1.", "Second 1.")
@@ -75,7 +63,7 @@ def test_labels_from_after_the_verdict_are_another_kind_and_never_pooled_silentl
     bench: ProjectBench, tmp_path: Path
 ) -> None:
     view = judged(bench, bench.filled(3))
-    label(bench, view, bench.ann, "11")
+    label_items(bench, view, bench.ann, "11")
     with pytest.raises(InvalidInputError, match=r"no labels given after .*NAME/blind, /after or /pooled"):
         open_set(wanted_set("project:Kettles/after"), tmp_path, bench.store, by_id=bench.lead)
     pooled = open_set(wanted_set("project:Kettles/pooled"), tmp_path, bench.store, by_id=bench.lead)
@@ -85,7 +73,7 @@ def test_labels_from_after_the_verdict_are_another_kind_and_never_pooled_silentl
 
 def test_only_a_lead_may_measure_on_a_projects_labels(bench: ProjectBench, tmp_path: Path) -> None:
     view = judged(bench, bench.filled(2))
-    label(bench, view, bench.ann, "12")
+    label_items(bench, view, bench.ann, "12")
     for by_id in (bench.ann, None):
         with pytest.raises(NotAllowedError, match="lead"):
             open_set(wanted_set("project:Kettles"), tmp_path, bench.store, by_id=by_id)
@@ -97,15 +85,38 @@ def test_projects_with_blind_labels_stand_among_the_sets(bench: ProjectBench, tm
     view = judged(bench, bench.filled(3))
     service = Bench(bench.store, tmp_path, lambda _name, _report: pytest.fail("nobody is asked"))
     assert not [state for state in service.sets() if state.name.startswith("project:")]
-    label(bench, view, bench.ann, "12")
+    label_items(bench, view, bench.ann, "12")
     (state,) = [state for state in service.sets() if state.name.startswith("project:")]
     assert (state.name, state.mode, state.size) == ("project:Kettles", Mode.DIRECT, 2)
+
+
+def test_a_set_of_labels_after_the_verdict_says_where_the_blind_ones_are(bench: ProjectBench, tmp_path: Path) -> None:
+    label_items(bench, judged(bench, bench.filled(3)), bench.ann, "12")
+    with pytest.raises(InvalidInputError) as caught:
+        open_set(wanted_set("own/direct"), tmp_path, bench.store)
+    said = str(caught.value)
+    assert "own/direct has no row: nobody has agreed with a direct verdict or overridden one." in said
+    assert "Labels given before the verdict was seen are sets of their own" in said
+    assert "measure on project:Kettles (2)" in said
+
+
+def test_own_sets_have_their_sizes_and_kinds_among_the_sets(bench: ProjectBench, tmp_path: Path) -> None:
+    judge = Verdicts(bench.store, "judge")
+    Labels(bench.store).override_score(judge.direct(4), judge.author_id, "c1", 2)
+    Labels(bench.store).agree(judge.ranking(), judge.author_id, "c2")
+    service = Bench(bench.store, tmp_path, lambda _name, _report: pytest.fail("nobody is asked"))
+    own = {state.name: (state.size, state.licence) for state in service.sets() if state.name.startswith("own/")}
+    after = "your own data; labels given after the verdict was seen"
+    assert own == {"own/direct": (1, after), "own/pairwise": (0, after)}
+    assert len(open_set(wanted_set("own/direct"), tmp_path, bench.store).rows) == 1
+    with pytest.raises(InvalidInputError, match=r"Labelled rankings \(1\) are no part of it"):
+        service.check(BenchSpec(("anybody",), (wanted_set("own/pairwise"),)), by_id=bench.lead)
 
 
 def two_streams(bench: ProjectBench, items: int = 20) -> tuple[int, int]:
     """A project of two streams whose every item is labelled: how many were drawn by chance, how many chosen."""
     view = judged(bench, bench.filled(items, item_order="two streams", audit_share=0.5, seed=3))
-    label(bench, view, bench.ann, "12345" * (items // 5))
+    label_items(bench, view, bench.ann, "12345" * (items // 5))
     with bench.store.read() as session:
         drawn = session.scalar(select(func.count()).where(ProjectItem.stream == "audit")) or 0
     return drawn, items - drawn
@@ -140,7 +151,7 @@ def test_items_drawn_with_other_probabilities_are_thinned_to_the_least(bench: Pr
         for often, chance in ((True, 0.8), (False, 0.2)):
             half = (ProjectItem.position % 2 == 0) if often else (ProjectItem.position % 2 == 1)
             session.execute(update(ProjectItem).where(half).values(stream="audit", sampling_probability=chance))
-    label(bench, view, bench.ann, "12345" * 40)
+    label_items(bench, view, bench.ann, "12345" * 40)
     found = open_set(wanted_set("project:Kettles"), tmp_path, bench.store, by_id=bench.lead)
     again = open_set(wanted_set("project:Kettles"), tmp_path, bench.store, by_id=bench.lead)
     even = sum(int(row.item.instruction.split()[1].rstrip("?")) % 2 == 0 for row in found.rows)

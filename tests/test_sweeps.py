@@ -177,15 +177,15 @@ def test_the_result_is_put_together_again_from_the_store_alone(lab: Lab, loads: 
     result = lab.run(lab.spec(base=str(lab.family.base)))
     loads.clear()
     again = Lab(Store(str(lab.store.url)), lab.home, lab.family, lab.owner_id)
-    assert again.sweeps.result(lab.spec(base=str(lab.family.base))) == result
+    assert again.sweeps.result(lab.spec(base=str(lab.family.base)), lab.owner_id) == result
     assert loads == []
     again.store.close()
 
 
 def test_a_sweep_that_is_not_done_yet_shows_what_is_there(lab: Lab) -> None:
-    assert lab.sweeps.result(lab.spec()).points == ()
+    assert lab.sweeps.result(lab.spec(), lab.owner_id).points == ()
     lab.run(lab.spec(alphas=[0.3]))
-    result = lab.sweeps.result(lab.spec())
+    result = lab.sweeps.result(lab.spec(), lab.owner_id)
     assert [point.key for point in result.points] == ["direct", "pairwise", "linear 0", "linear 0.3", "linear 1"]
     assert result.missing == ("linear 0.5",)
 
@@ -202,7 +202,7 @@ def test_other_methods_are_merged_measured_and_cleared_away(lab: Lab, method: st
     assert view.recipe["method"] == method
     assert given.items() <= view.recipe.items()
     before = lab.count(rows.Reading.id)
-    assert lab.run(spec) == lab.sweeps.result(spec) == result
+    assert lab.run(spec) == lab.sweeps.result(spec, lab.owner_id) == result
     assert lab.count(rows.Reading.id) == before
 
 
@@ -243,7 +243,7 @@ def test_the_handler_takes_and_gives_json(lab: Lab) -> None:
     spec = json.loads(json.dumps(lab.spec(alphas=[0.3]).model_dump(mode="json")))
     context = JobContext(1, 1, spec, threading.Event(), lambda message, fraction: told.append(fraction or 0.0))
     result = json.loads(json.dumps(lab.sweeps.handle(context)))
-    assert SweepResult.model_validate(result) == lab.sweeps.result(lab.spec(alphas=[0.3]))
+    assert SweepResult.model_validate(result) == lab.sweeps.result(lab.spec(alphas=[0.3]), lab.owner_id)
     assert told[-1] == 1.0
 
 

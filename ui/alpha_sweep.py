@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from backend.alpha_lab import AlphaLab, SweepWish, read_alphas
+from backend.alpha_lab import AlphaLab, SetChoice, SweepWish, read_alphas
 from backend.errors import SHOWN, InvalidInputError
 from backend.jobs import JobKind, Jobs, JobState, JobView
 from backend.merge_spec import DEFAULTS, USES
@@ -15,6 +15,7 @@ from backend.sweep_results import SweepResult, SweptSet
 from backend.types import Mode
 from ui import alpha_charts, alpha_render, job_list, sweep_render
 from ui.alpha_mix import MixPane
+from ui.bench_render import rows_words
 from ui.events import QUIET, Update
 from ui.fields import NONE, document, picked, picker, shown_if_any
 from ui.job_list import PRESS, badge, job_status
@@ -133,8 +134,9 @@ class SweepPane:
 
     def offer_sets(self) -> Update:
         """The sets there are, or how to come by some."""
-        choices = [(_set_words(one.name, one.mode, one.is_benchmark, one.own), one.name) for one in self._lab.sets()]
-        only_own = all(one.own for one in self._lab.sets())
+        sets = self._lab.sets()
+        choices = [(_set_words(one), one.name) for one in sets]
+        only_own = all(one.own for one in sets)
         note = sweep_render.no_sets(self._lab.data_folder)
         return {
             self.sets: gr.update(choices=choices),
@@ -237,7 +239,7 @@ class SweepPane:
         if job.state is JobState.QUEUED:
             return {**updates, **self._nothing("")}
         try:
-            result = self._lab.sweep_result(job)
+            result = self._lab.sweep_result(job, self._who())
         except SHOWN as error:
             return {**updates, **self._nothing(alpha_render.not_live(str(error)))}
         return {**updates, **self._found(result, data)}
@@ -298,10 +300,10 @@ def _set_picker(sets: Sequence[SweptSet], drawn: SweptSet | None) -> Any:
     return gr.update(choices=names, value=None if drawn is None else drawn.name, visible=len(names) > 1)
 
 
-def _set_words(name: str, mode: Mode, is_benchmark: bool, own: bool) -> str:
-    if own:
-        return f"{name} (your own labels)"
-    return f"{name} ({mode}, benchmark: report only)" if is_benchmark else f"{name} ({mode})"
+def _set_words(one: SetChoice) -> str:
+    if one.own is not None:
+        return f"{one.name} ({one.mode}, {rows_words(one.own.size)}; {one.own.licence})"
+    return f"{one.name} ({one.mode}, benchmark: report only)" if one.is_benchmark else f"{one.name} ({one.mode})"
 
 
 def _rows(value: Any) -> int | None:

@@ -26,7 +26,11 @@ MARKS = {"baseline": "reads nothing", "published": "published"}
 
 def set_words(state: SetState) -> str:
     """Its name and what it holds."""
-    return state.name if state.size is None else f"{state.name} ({state.mode}, {state.size:,} rows)"
+    return state.name if state.size is None else f"{state.name} ({state.mode}, {rows_words(state.size)})"
+
+
+def rows_words(rows: int) -> str:
+    return "no row yet" if rows == 0 else _counted(rows, "row")
 
 
 def about_sets(states: Sequence[SetState]) -> str:
@@ -58,7 +62,7 @@ def size_note(judges: int, sets: int, forecast: Forecast | None) -> str:
 
 
 def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def curve_note(title: str) -> str:

@@ -114,7 +114,7 @@ class _BenchmarksPage:
         figure = None
         if done:
             try:
-                result = self._lab.sweep_result(done[0])
+                result = self._lab.sweep_result(done[0], self._who())
             except SHOWN:
                 return {self.curve_note: gr.update(visible=False), **self.curve.drawn(None)}
             firsts = {one.mode: one for one in reversed(result.sets)}
@@ -125,6 +125,7 @@ class _BenchmarksPage:
     @shown
     def _start(self, data: Mapping[Component, Any]) -> Update:
         spec = self._spec(data)
+        self._bench.check(spec, by_id=self._who())
         title = ", ".join(self._names(spec))
         job_id = self._jobs.submit(JobKind.BENCH, title, spec.document(), self._who())
         tell(f"Job {job_id} measures behind this page.")

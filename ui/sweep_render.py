@@ -22,7 +22,8 @@ def no_sets(folder: Path) -> str:
         "<p class='assay-note'>There are no labelled sets in <code>"
         f"{escape(str(folder))}</code>. Put files of the form <code>NAME.jsonl.gz</code> there, in the folders "
         "<code>dev/</code> (to choose by) and <code>benchmarks/</code> (to report), or measure on your own labels: "
-        "judge something on the first page, and agree with the verdict or override it.</p>"
+        "judge something on the first page, and agree with the verdict or override it; or label the items of a project."
+        "</p>"
     )
 
 

@@ -16,7 +16,50 @@ from backend.streams import Stream
 from backend.types import SIDES, Item, Mode, Rubric
 from db.models import ProjectItem
 from db.session import Store
-from db.training_queries import labels_in_project, project_named, standing_labels
+from db.training_queries import after_counts, blind_counts, labels_in_project, project_named, standing_labels
+
+OWN = "own"
+OWN_MODES = (Mode.DIRECT, Mode.PAIRWISE)
+PROJECT = "project:"
+"""How the name of a project as a set begins; behind the project's name may stand /blind, /after or /pooled."""
+KINDS = {
+    Kind.BLIND: "labels given before the verdict was seen",
+    Kind.AFTER: "labels given after the verdict was seen",
+    Kind.POOLED: "labels given before and after the verdict was seen, pooled",
+}
+CHOSEN = (
+    "It was labelled because it was doubtful. A set holds what chance drew, or it would be harder than the project."
+)
+
+
+@dataclass(frozen=True)
+class OwnSet:
+    """A set of this store's own labels that can be named. size: its rows; of own/direct and own/pairwise it may be 0.
+
+    licence: whose data it is, and of which kind its labels are. not_drawn: labelled items of a project that are left
+    out, since they were chosen for their doubt.
+    """
+
+    name: str
+    mode: Mode
+    size: int
+    licence: str
+    not_drawn: int = 0
+
+
+def own_sets(store: Store) -> tuple[OwnSet, ...]:
+    """The labels given after a verdict was seen, and each project with blind labels on items that chance drew."""
+    with store.read() as session:
+        after = _after_counts(session)
+        projects = session.execute(blind_counts()).all()
+    return (
+        *(OwnSet(f"{OWN}/{mode}", mode, after.get(mode, 0), _licence(Kind.AFTER)) for mode in OWN_MODES),
+        *(
+            OwnSet(f"{PROJECT}{name}", Mode(mode), drawn, _licence(Kind.BLIND), not_drawn=chosen)
+            for name, mode, drawn, chosen in projects
+            if mode in OWN_MODES and drawn
+        ),
+    )
 
 
 def own_labels(store: Store, mode: Mode) -> LabelledSet:
@@ -40,27 +83,37 @@ def own_labels(store: Store, mode: Mode) -> LabelledSet:
             key = (item.digest, rubric.digest)
             asked[key], said[key][label.author_id] = (item, rubric), opinion
     if not asked:
-        raise InvalidInputError(
-            f"Nobody has labelled a {mode} verdict yet. Judge something, agree with the verdict or override it, and "
-            "measure again."
-        )
+        raise InvalidInputError(_why_empty(store, mode))
     rows = tuple(
         LabelledRow(f"own-{key[0][:12]}-{key[1][:8]}", item, rubric, _pooled(list(said[key].values())), "people")
         for key, (item, rubric) in asked.items()
     )
-    return LabelledSet(f"own/{mode}", mode, rows, "your own data")
+    return LabelledSet(f"{OWN}/{mode}", mode, rows, _licence(Kind.AFTER))
 
 
-PROJECT = "project:"
-"""How the name of a project as a set begins; behind the project's name may stand /blind, /after or /pooled."""
-KINDS = {
-    Kind.BLIND: "labels given before the verdict was seen",
-    Kind.AFTER: "labels given after the verdict was seen",
-    Kind.POOLED: "labels given before and after the verdict was seen, pooled",
-}
-CHOSEN = (
-    "It was labelled because it was doubtful. A set holds what chance drew, or it would be harder than the project."
-)
+def _why_empty(store: Store, mode: Mode) -> str:
+    """What there is instead of labels on verdicts of this mode, why it is no part of the set, and what to do."""
+    name = f"{OWN}/{mode}"
+    said = [f"The set {name} has no row: nobody has agreed with a {mode} verdict or overridden one."]
+    blind = [f"{one.name} ({one.size:,})" for one in own_sets(store) if one.mode is mode and is_project(one.name)]
+    if blind:
+        said.append(
+            f"{KINDS[Kind.BLIND].capitalize()} are sets of their own and not pooled with it: measure on "
+            f"{', '.join(blind)}."
+        )
+    with store.read() as session:
+        orders = _after_counts(session).get(Mode.RANKING, 0)
+    if orders:
+        said.append(f"Labelled rankings ({orders:,}) are no part of it: a set has scores or pairs.")
+    return " ".join([*said, f"To fill {name}, judge something, and agree with the verdict or override it."])
+
+
+def _after_counts(session: Session) -> dict[str, int]:
+    return dict(session.execute(after_counts()).all())
+
+
+def _licence(kind: Kind) -> str:
+    return f"your own data; {KINDS[kind]}"
 
 
 def is_project(name: str) -> bool:
@@ -105,7 +158,7 @@ def project_labels(store: Store, name: str, by_id: int | None) -> LabelledSet:
         if one.row.id not in not_drawn
     )
     left_out = tuple(LeftOut(_row_id(number), reason) for number, reason in not_drawn.items())
-    return LabelledSet(name, mode, rows, f"your own data; {KINDS[kind]}", not_drawn=left_out)
+    return LabelledSet(name, mode, rows, _licence(kind), not_drawn=left_out)
 
 
 @dataclass

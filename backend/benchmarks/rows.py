@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from backend.benchmarks.labelled import BY, LabelledRow, LabelledSet, Labeller, LeftOut, subset
-from backend.benchmarks.own import is_project, own_labels, project_labels
+from backend.benchmarks.own import OWN, OWN_MODES, is_project, own_labels, project_labels
 from backend.benchmarks.row_form import checked_label, mode_of, parsed
 from backend.errors import InvalidInputError, NotFoundError
 from backend.row_files import RawRow, raw_rows
@@ -22,8 +22,6 @@ from db.session import Store
 
 BENCHMARKS = "benchmarks"
 DEV = "dev"
-OWN = "own"
-OWN_MODES = (Mode.DIRECT, Mode.PAIRWISE)
 PART = re.compile(r"(?:\.\d+of(?P<parts>\d+))?\.jsonl\.gz$")
 
 HELPFUL = Rubric(

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -125,12 +125,14 @@ def commands(open_services: Callable[[Settings], DataServices]) -> typer.Typer:
         with told():
             loaded = open_services(context.obj).own_rows()
             if not loaded.rows:
-                raise InvalidInputError("No label stands in this store. Agree with verdicts or override them first.")
+                raise InvalidInputError(_why_no_rows(loaded.refused))
             written = write_rows(loaded.rows, out)
             if as_json:
-                typer.echo(_json({"written": written, "refused_rows": _fields(loaded.refused)}))
+                typer.echo(
+                    _json({"written": written, "sources": loaded.forms, "refused_rows": _fields(loaded.refused)})
+                )
             else:
-                typer.echo(f"{written:,} rows are in {out}.")
+                typer.echo("\n".join([f"{written:,} rows are in {out}.", *_from(loaded.forms)]))
                 _echo_refused(loaded.refused)
 
     return app
@@ -180,8 +182,20 @@ def _summary_words(place: str, summary: RowSummary) -> str:
     if summary.pairwise:
         lines.append("Winners: " + _said_words(summary.winners, summary.pairwise))
     lines.append(f"{summary.words:,} words, roughly {summary.tokens:,} tokens.")
-    lines += [f"From {source}: {count:,}" for source, count in summary.sources.items()]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_from(summary.sources)])
+
+
+def _from(sources: Mapping[str, int]) -> list[str]:
+    return [f"From {source}: {count:,}" for source, count in sources.items()]
+
+
+def _why_no_rows(refused: Sequence[RefusedRow]) -> str:
+    """What there is instead of labels that make rows, and what to do."""
+    cure = "Agree with verdicts on one or two responses, override them, or label the items of a project first."
+    if not refused:
+        return f"No label stands in this store. {cure}"
+    listed = " ".join(f"{row.where}: {row.reason}" for row in refused[:SHOWN_REFUSALS])
+    return f"No label in this store makes a row to learn from. {listed} {cure}"
 
 
 def _said_words(said: dict[str, float], rows: int) -> str:

@@ -41,9 +41,7 @@ def commands(open_services: Callable[[Settings], AbstractContextManager[SweepSer
         pairwise: Annotated[Path, typer.Option(help="Folder of the expert of pairwise ranking.")],
         sets: Annotated[
             list[str],
-            typer.Option(
-                "--set", help="A set of the data folder, or rows of it: dev/NAME or dev/NAME:100. Repeatable."
-            ),
+            typer.Option("--set", help="dev/NAME, dev/NAME:100 for 100 rows, own/direct, project:NAME. Repeatable."),
         ],
         base: Annotated[Path | None, typer.Option(help="What both experts were trained from: a baseline.")] = None,
         joint: Annotated[Path | None, typer.Option(help="A model trained on both formats: a baseline.")] = None,
