@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -41,11 +41,15 @@ class BenchPhase(StrEnum):
 
 @dataclass(frozen=True)
 class BenchState:
-    """What lies on the bench. message: a sentence for people. pair: ids of the direct and the pairwise expert."""
+    """What lies on the bench. message: a sentence for people. pair: ids of the direct and the pairwise expert.
+
+    asked_at: the alpha whose opinion is being read; None while nothing is asked.
+    """
 
     phase: BenchPhase
     message: str
     pair: tuple[int, int] | None = None
+    asked_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -88,10 +92,11 @@ class LiveBench:
         self._state = BenchState(BenchPhase.EMPTY, EMPTY)
         self._cancel = threading.Event()
         self._live: LiveAlpha | None = None
+        self._asked_at: float | None = None
 
     @property
     def state(self) -> BenchState:
-        return self._state
+        return replace(self._state, asked_at=self._asked_at)
 
     def load(self, direct_id: int, pairwise_id: int, user_id: int) -> None:
         """Begin to load this pair in a thread of its own, in the place of any other; `state` tells how far it is.
@@ -144,10 +149,14 @@ class LiveBench:
             live = self._live
             if live is None or self._state.pair != pair:
                 raise NotReadyError("These two experts are not loaded. Press “Load both experts” first.")
-            began = time.monotonic()
-            recipe_digest = live.mix(alpha)
-            mixed = time.monotonic()
-            result = _opinion(live, item, rubric)
+            self._asked_at = alpha
+            try:
+                began = time.monotonic()
+                recipe_digest = live.mix(alpha)
+                mixed = time.monotonic()
+                result = _opinion(live, item, rubric)
+            finally:
+                self._asked_at = None
             return Opinion(alpha, recipe_digest, result, mixed - began, time.monotonic() - mixed)
 
     def _run(self, direct: ModelView, pairwise: ModelView, cancel: threading.Event) -> None:

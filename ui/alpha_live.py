@@ -1,7 +1,7 @@
 """The alpha lab's second pane: an item, two experts in memory, and what their mix says as alpha moves."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -87,7 +87,7 @@ class LivePane:
 
     def wire(self, mix: MixPane) -> None:
         asked = {*mix.fields, *self.fields, self.trail}
-        answered = [self.result, self.chart, self.side_by_side, self.trail]
+        answered = [self.status, self.result, self.chart, self.side_by_side, self.trail]
         self.load.click(self._loader(mix), set(mix.fields), self.looked, **QUIET)
         self.clear.click(self._clear, None, self.looked, **QUIET)
         mix.alpha.change(self._mover(mix), asked, answered, trigger_mode="always_last", **QUIET)
@@ -125,45 +125,56 @@ class LivePane:
         """The slider was moved: an answer where everything is there, and else no complaint."""
 
         @shown
-        def move(data: Mapping[Component, Any]) -> Update:
+        def move(data: Mapping[Component, Any]) -> Iterator[Update]:
             ready = self._bench.state.phase is BenchPhase.READY
-            if not ready or not (data[self.instruction] or "").strip():
-                return {self.trail: data[self.trail]}
-            return self._answer(mix, data)
+            if ready and (data[self.instruction] or "").strip():
+                yield from self._answer(mix, data)
+            else:
+                yield {self.trail: data[self.trail], **self._said_before(data, mix.mix(data).alpha)}
 
         return move
 
     def _asker(self, mix: MixPane) -> Any:
         @shown
-        def ask(data: Mapping[Component, Any]) -> Update:
-            return self._answer(mix, data)
+        def ask(data: Mapping[Component, Any]) -> Iterator[Update]:
+            yield from self._answer(mix, data)
 
         return ask
 
-    def _answer(self, mix: MixPane, data: Mapping[Component, Any]) -> Update:
-        """The mix's opinion, or in its place why there is none."""
+    def _answer(self, mix: MixPane, data: Mapping[Component, Any]) -> Iterator[Update]:
+        """At once that it is asked, then the mix's opinion, or in its place why there is none."""
         wanted = mix.mix(data)
         try:
             _require_linear(wanted.method)
             item, rubric = self._item(data), self._rubric(data)
             pair = (wanted.direct_id or 0, wanted.pairwise_id or 0)
+            asked = replace(self._bench.state, asked_at=wanted.alpha)
+            yield {self.status: alpha_render.bench_status(asked), **self._said_before(data, wanted.alpha)}
             opinion = self._bench.ask(pair, wanted.alpha, item, rubric, self._who())
         except SHOWN as error:
             reason = alpha_render.not_live(str(error))
-            return {
+            yield {
+                self.status: alpha_render.bench_status(self._bench.state),
                 self.result: shown_if_any(reason),
                 self.chart: gr.update(visible=False),
                 self.side_by_side: gr.update(visible=False),
                 self.trail: data[self.trail],
             }
+            return
         trail = data[self.trail].after((pair, item.digest, rubric.digest), opinion)
         beside = alpha_render.side_by_side(trail.opinions, opinion.alpha)
-        return {
-            self.result: shown_if_any(alpha_render.opinion(opinion)),
+        yield {
+            self.status: alpha_render.bench_status(self._bench.state),
+            self.result: shown_if_any(alpha_render.opinion(opinion, now=opinion.alpha)),
             self.chart: gr.update(value=charts.verdict(opinion.result), visible=True),
             self.side_by_side: shown_if_any(beside),
             self.trail: trail,
         }
+
+    def _said_before(self, data: Mapping[Component, Any], alpha: float) -> Update:
+        """The last opinion, marked where it is of another alpha than this; nothing where there is none."""
+        opinions = data[self.trail].opinions
+        return {self.result: shown_if_any(alpha_render.opinion(opinions[-1], now=alpha))} if opinions else {}
 
     def _filler(self, example: Example) -> Any:
         def fill() -> Update:

@@ -90,7 +90,7 @@ def recipe_document(spec: MergeSpec, names: dict[str, str]) -> str:
 
 
 def bench_status(state: BenchState) -> str:
-    """What lies on the bench, and how far loading is."""
+    """What lies on the bench, and how far loading is; of a pair that is being asked, at which alpha."""
     message = escape(state.message)
     match state.phase:
         case BenchPhase.LOADING:
@@ -101,6 +101,11 @@ def bench_status(state: BenchState) -> str:
             )
         case BenchPhase.FAILED:
             return f"<div class='assay-error' role='alert'>{message}</div>"
+        case BenchPhase.READY if state.asked_at is not None:
+            return (
+                "<div class='assay-status assay-status-loading' role='status'><span class='assay-dot' "
+                f"aria-hidden='true'></span><span>Mixing and reading at alpha {state.asked_at:g} …</span></div>"
+            )
         case BenchPhase.READY:
             return (
                 "<div class='assay-status assay-status-ready' role='status'><span class='assay-dot' "
@@ -118,8 +123,8 @@ def not_live(reason: str) -> str:
     return f"<div class='assay-notice' role='status'>{escape(reason)}</div>"
 
 
-def opinion(one: Opinion) -> str:
-    """The newest opinion, large."""
+def opinion(one: Opinion, *, now: float) -> str:
+    """The newest opinion, large. now: the alpha that is chosen; at another one than its own it is marked as earlier."""
     match one.result:
         case ScoreVerdict() as result:
             head = f"<span class='assay-verdict-value'>{result.expected:.2f}</span> <span>expected score, of 5</span>"
@@ -139,9 +144,16 @@ def opinion(one: Opinion) -> str:
             "<span>The two orders name different winners.</span></p>"
         )
     body = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
+    which, earlier = "Live", ""
+    if one.alpha != now:
+        which = "Earlier"
+        earlier = (
+            "<p class='assay-badges'><span class='assay-badge assay-badge-warn'>Earlier</span> "
+            f"<span>as of alpha {one.alpha:g}, not of {now:g}</span></p>"
+        )
     return (
-        f"<section class='assay-verdict' aria-label='Live opinion at alpha {one.alpha:g}'>"
-        f"<p class='assay-verdict-head'>{head}</p>{sensitive}<dl class='assay-facts'>{body}</dl>"
+        f"<section class='assay-verdict' aria-label='{which} opinion at alpha {one.alpha:g}'>"
+        f"<p class='assay-verdict-head'>{head}</p>{earlier}{sensitive}<dl class='assay-facts'>{body}</dl>"
         "<p class='assay-badges'><span class='assay-badge assay-badge-good'>Live</span> "
         "<span>nothing was written to disk</span></p>"
         f"<p class='assay-signature'><strong>alpha {one.alpha:g}</strong> · {one.mixing + one.reading:.2f} s from "

@@ -241,7 +241,8 @@ class SweepPane:
         try:
             result = self._lab.sweep_result(job, self._who())
         except SHOWN as error:
-            return {**updates, **self._nothing(alpha_render.not_live(str(error)))}
+            told_already = str(error) in job.message
+            return {**updates, **self._nothing("" if told_already else alpha_render.not_live(str(error)))}
         return {**updates, **self._found(result, data)}
 
     def _nothing(self, why: str) -> Update:

@@ -13,6 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 from backend.config import read_settings
 from backend.history import Filter
 from backend.jobs import JobKind, JobState
+from backend.live_alpha import LiveAlpha
 from backend.model_views import ModelView
 from launch import open_store, wire
 from tests.browser.conftest import Serve
@@ -195,6 +196,39 @@ def test_live_alpha_answers_and_changes_with_the_slider_and_writes_nothing(page:
     expect(status(page, "Live alpha mixes linearly.")).to_be_visible()
     press(page, "Free the memory")
     expect(page.get_by_text("Hear how alpha changes an opinion.")).to_be_visible()
+
+
+def test_a_drag_is_told_at_once_and_only_its_newest_alpha_is_asked_after_the_one_that_runs(
+    page: Page, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visit(page, house)
+    press(page, "Score one response")
+    expect(page.get_by_label("Response A")).to_have_value(re.compile("acetone"))
+    press(page, "Load both experts")
+    expect(status(page, "direct-expert and pairwise-expert are loaded.")).to_be_visible(timeout=60_000)
+    press(page, "Ask at this alpha")
+    expect(page.get_by_label("Live opinion at alpha 0.5", exact=True)).to_be_visible(timeout=30_000)
+
+    mix, go_on, asked = LiveAlpha.mix, threading.Event(), list[float]()
+
+    def held(self: LiveAlpha, alpha: float) -> str:
+        asked.append(alpha)
+        go_on.wait(60)
+        return mix(self, alpha)
+
+    monkeypatch.setattr(LiveAlpha, "mix", held)
+    set_alpha(page, "0.1")
+    expect(status(page, "Mixing and reading at alpha 0.1 …")).to_be_visible()
+    earlier = page.get_by_label("Earlier opinion at alpha 0.5", exact=True)
+    expect(earlier).to_contain_text("as of alpha 0.5, not of 0.1")
+    for alpha in ("0.2", "0.3", "0.4"):
+        set_alpha(page, alpha)
+    page.wait_for_timeout(2_500)  # a refresh of the status in between says the same
+    expect(status(page, "Mixing and reading at alpha 0.1 …")).to_be_visible()
+    go_on.set()
+    expect(page.get_by_label("Live opinion at alpha 0.4", exact=True)).to_be_visible(timeout=30_000)
+    expect(status(page, "direct-expert and pairwise-expert are loaded.")).to_be_visible()
+    assert asked == [0.1, 0.4]
 
 
 def test_a_sweep_over_three_alphas_draws_the_curve_and_a_point_of_it_is_activated(page: Page, house: House) -> None:
