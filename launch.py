@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -53,8 +54,10 @@ cli = typer.Typer(cls=_Commands, add_completion=False, pretty_exceptions_enable=
 
 
 def _option(name: str, *flags: str) -> Any:
-    """A command-line option for a setting: its help and its variable come from the setting itself."""
-    return typer.Option(*flags, help=Settings.model_fields[name].description, envvar=f"ASSAY_{name.upper()}")
+    """A command-line option for a setting: its help, its default and its variable come from the setting itself."""
+    field = Settings.model_fields[name]
+    default = False if field.default is None or isinstance(field.default, bool) else str(field.default)
+    return typer.Option(*flags, help=field.description, show_default=default, envvar=f"ASSAY_{name.upper()}")
 
 
 @cli.callback(invoke_without_command=True)
@@ -138,15 +141,18 @@ def serve(settings: Settings) -> None:
         ) from error
     gc.freeze()
     gc.enable()
-    typer.echo(f"Assay is open at {url} (data in {settings.home_folder}). Stop it with Ctrl-C.")
-    # The first page to arrive starts the judge; without a visitor it starts by itself a little later.
-    unasked = threading.Timer(UNASKED_SECONDS, services.serving.start)
-    unasked.daemon = True
-    unasked.start()
-    services.jobs.start()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        demo.block_thread()
+        typer.echo(f"Assay is open at {url} (data in {settings.home_folder}). Stop it with Ctrl-C.")
+        # The first page to arrive starts the judge; without a visitor it starts by itself a little later.
+        unasked = threading.Timer(UNASKED_SECONDS, services.serving.start)
+        unasked.daemon = True
+        unasked.start()
+        services.jobs.start()
+        while True:  # demo.block_thread() would close the server before it tells open pages so, and wait 5 s for them
+            time.sleep(1)
+    except KeyboardInterrupt:  # how people end it
+        logging.getLogger(__name__).info("Assay ends.")
     finally:
         services.judging.close()
         services.jobs.close()

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from backend.config import Settings, read_settings
 from backend.errors import SettingsError
-from launch import cli
+from launch import COMMANDS, cli
 
 ROOT = Path(__file__).parent.parent
 
@@ -37,6 +37,17 @@ def test_help_explains_every_setting(name: str) -> None:
     shown = CliRunner().invoke(cli, ["--help"], env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"}).output
     assert f"ASSAY_{name.upper()}" in shown
     assert (Settings.model_fields[name].description or "!")[:30] in re.sub(r"\s+", " ", shown)
+
+
+def test_help_names_the_defaults_of_numbers_and_words() -> None:
+    shown = CliRunner().invoke(cli, ["--help"], env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"}).output
+    assert "[default: (7860)]" in shown
+    assert "[default: (starter)]" in shown
+
+
+def test_no_command_offers_to_complete_itself_in_a_shell() -> None:
+    for command in COMMANDS:
+        assert "--install-completion" not in CliRunner().invoke(cli, [command, "--help"]).output, command
 
 
 def test_the_command_line_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

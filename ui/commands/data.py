@@ -40,7 +40,9 @@ class DataServices:
 
 def commands(open_services: Callable[[Settings], DataServices]) -> typer.Typer:
     """The commands; the services are opened by those alone that need them. context.obj: the settings."""
-    app = typer.Typer(help="Training data: look at it, build preferences, export your own labels.")
+    app = typer.Typer(
+        add_completion=False, help="Training data: look at it, build preferences, export your own labels."
+    )
 
     @app.command()
     def show(place: Place, as_json: AsJson = False) -> None:

@@ -1,0 +1,42 @@
+"""Ctrl-C: the app ends at once, also while a page is open."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+GRADIO_WAITS = 5.0
+"""Seconds that Gradio's server waits for streams that nobody has told to end."""
+
+
+@pytest.mark.slow
+def test_an_open_page_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "launch.py", "--home", str(tmp_path), "--port", str(port), "--no-browser"]
+    app = subprocess.Popen(
+        [*command, "--model", str(tmp_path / "none")],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert app.stdout is not None
+        assert "Assay is open" in app.stdout.readline()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/gradio_api/heartbeat/a-page", timeout=30) as page:
+            assert page.read(len("data: ALIVE"))
+            began = time.monotonic()
+            app.send_signal(signal.SIGINT)
+            app.communicate(timeout=60)
+            assert time.monotonic() - began < GRADIO_WAITS
+        assert app.returncode == 0
+    finally:
+        app.kill()
