@@ -156,9 +156,7 @@ class _HistoryPage:
             self._title: f"<h2>Verdict {detail.id}</h2>",
             self._item: render.item_block(detail) + render.rubric_block(detail),
             self._card: render.verdict_card(detail),
-            self._chart: shown_if_any(
-                charts.verdict(detail.result), label="Strength" if detail.mode is Mode.RANKING else "Distribution"
-            ),
+            self._chart: shown_if_any(charts.verdict(detail.result), label=render.chart_name(detail)),
             self._details: render.verdict_details(detail),
             **self._panel.show(detail),
         }

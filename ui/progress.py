@@ -2,6 +2,7 @@
 
 from backend.judging import PassState, RunPhase, RunState
 from backend.served import ChangePhase, Phase, ServingState
+from ui.render import letters_note
 from ui.shell import escape
 
 
@@ -53,6 +54,13 @@ def no_verdict_yet() -> str:
     )
 
 
+def outdated() -> str:
+    return (
+        "<div class='assay-notice' role='status'><strong>This verdict is of what was asked before.</strong> The form "
+        "has changed since: judge again. A label goes to the verdict that is shown.</div>"
+    )
+
+
 def interrupted() -> str:
     return (
         "<div class='assay-notice' role='status'>Assay was restarted while it was judging this. Press the button to go "
@@ -62,25 +70,32 @@ def interrupted() -> str:
 
 def run_progress(state: RunState) -> str:
     """What is being written right now; after a cancel or a failure, what there was by then."""
-    done = sum(one.reading is not None for one in state.passes)
+    written = [one for one in state.passes if one.text or one.reading]
+    alone = len(state.passes) == 1
+    return run_message(state) + "".join(_pass(one, alone=alone, ended=state.finished) for one in written)
+
+
+def run_message(state: RunState) -> str:
+    """How far the run is, or how it ended."""
     match state.phase:
         case RunPhase.WAITING:
-            head = f"<p class='assay-working' role='status'>{escape(state.message)}</p>"
+            return f"<p class='assay-working' role='status'>{escape(state.message)}</p>"
         case RunPhase.FAILED:
-            head = f"<div class='assay-error' role='alert'>{escape(state.message)}</div>"
+            return f"<div class='assay-error' role='alert'>{escape(state.message)}</div>"
         case RunPhase.CANCELLED:
-            head = f"<div class='assay-notice' role='status'>{escape(state.message)}</div>"
-        case _:
-            count = f" — {done} of {len(state.passes)} readings" if len(state.passes) > 1 else ""
-            head = f"<p class='assay-working' role='status'>Judging{count} …</p>"
-            if len(state.passes) > 1:
-                head += f"<progress aria-label='Readings done' max='{len(state.passes)}' value='{done}'></progress>"
-    written = [one for one in state.passes if one.text or one.reading]
-    return head + "".join(_pass(one, alone=len(state.passes) == 1) for one in written)
+            return f"<div class='assay-notice' role='status'>{escape(state.message)}</div>"
+    if len(state.passes) <= 1:
+        return "<p class='assay-working' role='status'>Judging …</p>"
+    done = sum(one.reading is not None for one in state.passes)
+    return (
+        f"<p class='assay-working' role='status'>Judging — {done} of {len(state.passes)} readings …</p>"
+        f"<progress aria-label='Readings done' max='{len(state.passes)}' value='{done}'></progress>"
+    )
 
 
-def _pass(one: PassState, *, alone: bool) -> str:
+def _pass(one: PassState, *, alone: bool, ended: bool) -> str:
     title = "" if alone else f"<h4>{escape(one.asked.label)}</h4>"
-    cursor = "" if one.reading else "<span class='assay-cursor' aria-hidden='true'></span>"
+    cursor = "" if one.reading or ended else "<span class='assay-cursor' aria-hidden='true'></span>"
     text = escape(one.text) or "<span class='assay-muted'>Verdict only, no feedback asked for.</span>"
-    return f"<section class='assay-pass'>{title}<div class='assay-text'>{text}{cursor}</div></section>"
+    letters = letters_note(one.asked) if one.text else ""
+    return f"<section class='assay-pass'>{title}{letters}<div class='assay-text'>{text}{cursor}</div></section>"

@@ -7,10 +7,12 @@ from typing import Any
 
 from backend.history import ReadingDetail, VerdictDetail
 from backend.labels import AGREE, LabelView
+from backend.passes import Pass
 from backend.results import best_to_worst, result_words
 from backend.types import (
     SCORES,
     Finish,
+    Mode,
     PairVerdict,
     ParsedPair,
     ParsedScore,
@@ -79,6 +81,11 @@ def verdict_card(detail: VerdictDetail, *, from_store: bool = False) -> str:
         f"<section class='assay-verdict' aria-label='Verdict {detail.id}'>"
         f"<p class='assay-verdict-head'>{head}</p>{_badges(detail, from_store)}{body}{_signature(detail)}</section>"
     )
+
+
+def chart_name(detail: VerdictDetail) -> str:
+    """What the figure beside the verdict shows."""
+    return "Strengths" if detail.mode is Mode.RANKING else "Distribution"
 
 
 def _score_head(score: int) -> str:
@@ -185,8 +192,10 @@ def _badges(detail: VerdictDetail, from_store: bool) -> str:
             why = f"{detail.result.sensitive_pairs} of {detail.result.pairs} pairs name another winner when swapped."
         badges.append(f"<span class='assay-badge assay-badge-warn'>Order-sensitive</span> <span>{why}</span>")
     if from_store:
-        badges.append("<span class='assay-badge'>From the store</span> <span>This judge had answered it before.</span>")
-    if detail.attempt > 1:
+        which = f", in attempt {detail.attempt}" if detail.attempt > 1 else ""
+        why = f"This judge had answered it before{which}."
+        badges.append(f"<span class='assay-badge'>From the store</span> <span>{why}</span>")
+    elif detail.attempt > 1:
         badges.append(f"<span class='assay-badge'>Attempt {detail.attempt}</span> <span>It was asked anew.</span>")
     return "".join(f"<p class='assay-badges'>{badge}</p>" for badge in badges)
 
@@ -219,7 +228,7 @@ def _side(p_a: float) -> str:
 def _ranking_table(result: RankingVerdict) -> str:
     rows = "".join(
         f"<tr><td>{one.rank}</td><th scope='row'>{letter(one.position)}</th>"
-        f"<td>{one.strength:+.2f} <span class='assay-muted'>[{one.low:+.2f}, {one.high:+.2f}]</span></td>"
+        f"<td>{one.strength:+z.2f} <span class='assay-muted'>[{one.low:+z.2f}, {one.high:+z.2f}]</span></td>"
         f"<td>{'–' if one.expected_score is None else f'{one.expected_score:.2f}'}</td></tr>"
         for one in best_to_worst(result.ranked)
     )
@@ -240,20 +249,33 @@ def feedback_of(detail: ReadingDetail) -> str:
         written = f"<p class='assay-muted'>{why}</p>"
     if reading.result is None:
         written += _folded("Everything that the judge wrote", reading.raw_text)
-    return written + "".join(f"<p class='assay-muted'>{note}</p>" for note in notes)
+    said_anything = reading.feedback.strip() or reading.result is None
+    letters = letters_note(Pass(detail.first, detail.second)) if said_anything else ""
+    return letters + written + "".join(f"<p class='assay-muted'>{note}</p>" for note in notes)
+
+
+def letters_note(asked: Pass) -> str:
+    """Whose letters a pair's feedback keeps, where they are not the page's; else nothing.
+
+    A judge reads every pair as Response A and Response B, and what it said of them is never altered.
+    """
+    if asked.second is None or (asked.first, asked.second) == (0, 1):
+        return ""
+    return (
+        f"<p class='assay-muted'>Here “Response A” is {letter(asked.first)} and “Response B” is "
+        f"{letter(asked.second)}: under these names the judge read them.</p>"
+    )
 
 
 def _reading(detail: ReadingDetail, *, alone: bool, folded: bool) -> str:
     reading = detail.reading
-    name = f"Response {letter(detail.first)}"
     result = reading.result
-    if detail.second is not None:
-        name = f"{letter(detail.first)} shown first, {letter(detail.second)} second"
-        result = None if result is None else letter(detail.first if result == "A" else detail.second)
+    if detail.second is not None and result is not None:
+        result = letter(detail.first if result == "A" else detail.second)
     body = feedback_of(detail)
     if alone:
         return body
-    title = f"{name} → <strong>{result or '?'}</strong>"
+    title = f"{Pass(detail.first, detail.second).label} → <strong>{result or '?'}</strong>"
     if folded:
         return f"<details class='assay-reading'><summary>{title}</summary>{body}</details>"
     return f"<div class='assay-reading'><h4>{title}</h4>{body}</div>"
