@@ -1,5 +1,6 @@
 """The judge page: an item and a rubric on the left, what the judge says of it on the right."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,16 @@ DRAFT = "assay.judge.1"
 BUSY_SECONDS, IDLE_SECONDS = 1.0, 10.0
 """How often the page looks how far the judge is; an admin may put another one into service at any time."""
 FROM_LIBRARY, IN_PLACE = "From the library", "Write one here"
+HAS_CHANGED = f"""(asked, count, instruction, reference, source, library, ...texts) => {{
+    const written = texts.slice(0, {1 + len(SCORES)}), responses = texts.slice(written.length, written.length + count);
+    const rubric = source === {json.dumps(IN_PLACE)} ? written : library && JSON.parse(library);
+    // Until the server has told what the library's rubric says, nothing is known to have changed.
+    if (!asked || !rubric) return {{ __type__: "update", visible: false }};
+    const now = [instruction ?? "", reference?.trim() ? reference : "", rubric, responses];
+    return {{ __type__: "update", visible: JSON.stringify(now) !== JSON.stringify(JSON.parse(asked)) }};
+}}"""
+"""Shows the mark on a verdict while the form holds something else than was asked. It runs in the browser at every
+key, so that the mark is there at once and what is typed goes nowhere."""
 
 
 def build(services: Services) -> None:
@@ -71,6 +82,7 @@ class _JudgePage:
         self.poll = gr.Timer(BUSY_SECONDS)
         self.run_id = gr.Textbox(label="Run", visible="hidden")
         self.verdict_id = gr.Number(label="Verdict", visible="hidden", precision=0)
+        self.asked = gr.Textbox(label="What the verdict answers", visible="hidden")
 
     def _lay_out_examples(self) -> None:
         with gr.Row(elem_classes="assay-examples"):
@@ -86,6 +98,7 @@ class _JudgePage:
                 label="Rubric from the library", choices=[], allow_custom_value=True, filterable=True
             )
             self.rubric_text = gr.HTML(label="What the rubric says")
+            self.library_rubric = gr.Textbox(label="The same as JSON", visible="hidden")
             with gr.Column(visible=False) as self.in_place:
                 self.criterion = gr.Textbox(
                     label="Criterion",
@@ -108,12 +121,16 @@ class _JudgePage:
             self.max_new_tokens = gr.Slider(
                 16, 2048, value=sampling.max_new_tokens, step=16, label="Most tokens of feedback"
             )
-            with gr.Row():
-                self.temperature = gr.Slider(
-                    0, 2, value=sampling.temperature, step=0.05, label="Temperature", info="0: always the same."
-                )
-                self.top_p = gr.Slider(0.05, 1, value=sampling.top_p, step=0.05, label="Top-p")
-                self.seed = gr.Number(sampling.seed, label="Seed", precision=0, minimum=0)
+            self.temperature = gr.Slider(
+                0,
+                2,
+                value=sampling.temperature,
+                step=0.05,
+                label="Temperature",
+                info="0: always the same; top-p and seed then change nothing.",
+            )
+            self.top_p = gr.Slider(0.05, 1, value=sampling.top_p, step=0.05, label="Top-p")
+            self.seed = gr.Number(sampling.seed, label="Seed", precision=0, minimum=0)
             self.anew = gr.Checkbox(
                 False, label="Ask anew", info="Ask the judge again even if it has answered this before."
             )
@@ -127,6 +144,12 @@ class _JudgePage:
             self.prompt = gr.Textbox(label="Exact prompt", lines=10, max_lines=30, interactive=False, visible=False)
 
     def _lay_out_result(self) -> None:
+        self.outdated = gr.HTML(
+            progress.outdated(),
+            label="Whether the verdict is of what the form holds",
+            visible=False,
+            elem_id="outdated",
+        )
         self.result = gr.HTML(progress.no_verdict_yet(), label="Verdict", elem_id="verdict")
         self.chart = gr.Plot(label="Distribution", visible=False, elem_id="verdict-chart")
         self.panel = LabelPanel(self._services.labels, self._services.who)
@@ -143,6 +166,14 @@ class _JudgePage:
         return [self.feedback, self.max_new_tokens, self.temperature, self.top_p, self.seed]
 
     @property
+    def _compared_fields(self) -> list[Component]:
+        """What HAS_CHANGED takes."""
+        return [
+            self.asked, self.pane.count, self.pane.instruction, self.pane.reference, self.rubric_source,
+            self.library_rubric, self.criterion, *self.levels, *self.pane.responses,
+        ]  # fmt: skip
+
+    @property
     def _kept_fields(self) -> list[Component]:
         """What a refresh brings back."""
         return [*self.pane.fields, *self._rubric_fields, *self._sampling_fields, self.run_id, self.verdict_id]
@@ -151,7 +182,7 @@ class _JudgePage:
         form = {*self._kept_fields, self.anew}
         outputs = [
             self.result, self.chart, self.details, self.judge, self.cancel,
-            self.run_id, self.verdict_id, self.anew, *self.panel.components,
+            self.run_id, self.verdict_id, self.asked, self.anew, *self.panel.components,
         ]  # fmt: skip
         self.pane.wire(self.judge)
         shape = [*self.pane.shape, self.judge]
@@ -162,8 +193,10 @@ class _JudgePage:
         gr.on(
             [self.rubric_source.change, self.rubric_id.change],
             self._show_rubric, {self.rubric_source, self.rubric_id},
-            [self.rubric_id, self.rubric_text, self.in_place], **QUIET,
+            [self.rubric_id, self.rubric_text, self.library_rubric, self.in_place], **QUIET,
         )  # fmt: skip
+        compared = self._compared_fields
+        gr.on([field.change for field in compared], None, compared, [self.outdated], js=HAS_CHANGED, **QUIET)
 
         self.judge.click(self._judge, form, outputs, concurrency_limit=None, **QUIET)
         self.cancel.click(self._cancel, [self.run_id], None, queue=False, **QUIET)
@@ -211,12 +244,14 @@ class _JudgePage:
     def _show_rubric(self, data: Mapping[Component, Any]) -> Update:
         in_place = data[self.rubric_source] == IN_PLACE
         rubric_id = picked(data[self.rubric_id])
-        text = ""
+        text, said = "", ()
         if not in_place and rubric_id is not None:
-            text = render.rubric_text(self._services.library.get(rubric_id).rubric)
+            rubric = self._services.library.get(rubric_id).rubric
+            text, said = render.rubric_text(rubric), _texts(rubric)
         return {
             self.rubric_id: gr.update(visible=not in_place),
             self.rubric_text: shown_if_any(text),
+            self.library_rubric: json.dumps(said),
             self.in_place: gr.update(visible=in_place),
         }
 
@@ -228,7 +263,7 @@ class _JudgePage:
         run = self._services.judging.start(self._question(form), form.sampling, self._services.who(), anew=form.anew)
         yield {
             self.run_id: run.id,
-            self.verdict_id: None,
+            self.asked: "",
             self.result: progress.run_progress(run.state),
             self.chart: gr.update(visible=False),
             self.details: "",
@@ -236,29 +271,34 @@ class _JudgePage:
             self.cancel: gr.update(interactive=True),
             **self.panel.hide(),
         }
-        yield from self._follow(run)
+        yield from self._follow(run, picked(data[self.verdict_id]))
 
-    def _follow(self, run: Run) -> Iterator[Update]:
+    def _follow(self, run: Run, earlier: int | None) -> Iterator[Update]:
+        """Until the run has ended. earlier: the verdict that comes back where the run ends without one."""
         for state in run.watch():
             yield {self.result: progress.run_progress(state)}
         state = run.state
         settled: Update = {
             self.judge: gr.update(interactive=True),
             self.cancel: gr.update(interactive=False),
-            self.anew: False,
+            self.run_id: "",
         }
         if state.phase is RunPhase.DONE and state.verdict_id is not None:
-            settled |= self._verdict(state.verdict_id, from_store=state.from_store)
-        else:
-            settled[self.run_id] = ""
+            settled |= {self.anew: False, **self._verdict(state.verdict_id, from_store=state.from_store)}
         yield settled
+        if state.verdict_id is None and earlier is not None:
+            yield self._verdict(earlier, ended=progress.run_message(state))
 
-    def _verdict(self, verdict_id: int, *, from_store: bool) -> Update:
+    def _verdict(self, verdict_id: int, *, from_store: bool = False, ended: str = "") -> Update:
+        """ended: how a later run ended that made no verdict, as HTML that stands above this one."""
         detail = self._services.history.open(verdict_id, self._services.who())
         return {
             self.verdict_id: verdict_id,
-            self.result: render.verdict_card(detail, from_store=from_store),
-            self.chart: shown_if_any(charts.verdict(detail.result)),
+            self.asked: json.dumps(
+                [detail.item.instruction, detail.item.reference or "", _texts(detail.rubric), detail.item.responses]
+            ),
+            self.result: ended + render.verdict_card(detail, from_store=from_store),
+            self.chart: shown_if_any(charts.verdict(detail.result), label=render.chart_name(detail)),
             self.details: render.verdict_details(detail),
             **self.panel.show(detail),
         }
@@ -275,18 +315,17 @@ class _JudgePage:
         The page stands by now, so the judge may begin to load: torch's import would have slowed the page.
         """
         self._services.serving.start()
-        run = self._services.judging.run(run_id) if run_id else None
+        run, earlier = self._services.judging.run(run_id), picked(verdict_id)
+        lost = progress.interrupted() if run_id and run is None else ""
         if run is not None and not run.state.finished:
             yield {self.judge: gr.update(interactive=False), self.cancel: gr.update(interactive=True)}
-            yield from self._follow(run)
+            yield from self._follow(run, earlier)
         elif run is not None and run.state.verdict_id is not None:
-            yield self._verdict(run.state.verdict_id, from_store=run.state.from_store)
-        elif verdict_id:
-            yield self._verdict(int(verdict_id), from_store=True)
-        elif run_id and run is None:
-            yield {self.run_id: "", self.result: progress.interrupted()}
+            yield {self.run_id: "", **self._verdict(run.state.verdict_id, from_store=run.state.from_store)}
+        elif earlier is not None:
+            yield {self.run_id: "", **self._verdict(earlier, ended=lost)}
         else:
-            yield {self.anew: False}  # a generator that yields nothing empties every output
+            yield {self.run_id: "", **({self.result: lost} if lost else {})}
 
     @shown
     def _arrive(self, data: Mapping[Component, Any]) -> Update:
@@ -360,3 +399,7 @@ class _JudgePage:
         if form.rubric_id is None:
             raise InvalidInputError(f"No rubric is chosen. Pick one, or choose “{IN_PLACE}”.")
         return self._services.library.get(form.rubric_id)
+
+
+def _texts(rubric: Rubric) -> tuple[str, ...]:
+    return (rubric.criterion, *rubric.levels)

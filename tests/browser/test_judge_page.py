@@ -89,6 +89,11 @@ def verdict(page: Page) -> Locator:
     return page.locator("#verdict .assay-verdict")
 
 
+def mark(page: Page) -> Locator:
+    """Of a verdict on something else than the form holds."""
+    return page.locator("#outdated")
+
+
 def watch_feedback(page: Page) -> None:
     """Collect in `feedbackShown` what is shown of the feedback while it is written, however short a time."""
     page.evaluate("""() => {
@@ -192,6 +197,84 @@ def test_the_same_question_is_answered_from_the_store_and_anew_when_asked(page: 
     page.get_by_label("Ask anew").check()
     press(page, "Judge")
     expect(verdict(page)).to_contain_text("Attempt 2", timeout=60_000)
+    expect(page.get_by_label("Ask anew")).not_to_be_checked()
+    press(page, "Judge")
+    expect(verdict(page)).to_contain_text("answered it before, in attempt 2", timeout=60_000)
+    page.reload()
+    expect(verdict(page)).to_contain_text("Attempt 2")
+    expect(verdict(page)).not_to_contain_text("From the store")
+
+
+def test_a_verdict_is_marked_while_the_form_holds_something_else_than_was_asked(page: Page, app: App) -> None:
+    visit(page, app)
+    write(page, "Thank somebody.", "Thank you, dear!")
+    choose_rubric(page, "Tone")
+    press(page, "Judge")
+    expect(verdict(page)).to_be_visible(timeout=60_000)
+    expect(mark(page)).to_be_hidden()
+    for box in (page.get_by_label("Instruction", exact=True), response_box(page, 0)):
+        box.press_sequentially("!")
+        expect(mark(page)).to_contain_text("of what was asked before")
+        box.press("Backspace")
+        expect(mark(page)).to_be_hidden()
+    page.get_by_text("Reference answer (optional)").click()
+    page.get_by_label("Reference answer", exact=True).fill("Thanks.")
+    expect(mark(page)).to_be_visible()
+    page.get_by_label("Reference answer", exact=True).fill(" ")
+    expect(mark(page)).to_be_hidden()
+    choose_rubric(page, "Clarity")
+    expect(mark(page)).to_be_visible()
+    choose_rubric(page, "Tone")
+    expect(mark(page)).to_be_hidden()
+    press(page, "+ Add a response")
+    expect(mark(page)).to_be_visible()
+    press(page, "Rank three")
+    expect(page.get_by_role("button", name="Rank 3 responses", exact=True)).to_be_visible()
+    expect(mark(page)).to_be_visible()
+    page.get_by_role("button", name="Override", exact=True).scroll_into_view_if_needed()
+    expect(mark(page)).to_be_in_viewport()
+
+    page.reload()
+    expect(verdict(page)).to_be_visible()
+    expect(mark(page)).to_be_visible()
+    press(page, "Rank 3 responses")
+    expect(verdict(page)).to_contain_text("Own score", timeout=60_000)
+    expect(mark(page)).to_be_hidden()
+
+
+def test_a_verdict_by_a_rubric_written_here_is_marked_when_the_rubric_is_changed(page: Page, app: App) -> None:
+    visit(page, app)
+    write(page, "Greet a king.", "Your Majesty!")
+    write_rubric(page, "Is the greeting fit for a king?")
+    press(page, "Judge")
+    expect(verdict(page)).to_be_visible(timeout=60_000)
+    page.reload()
+    expect(verdict(page)).to_be_visible()
+    expect(mark(page)).to_be_hidden()
+    page.get_by_label("Score 3", exact=True).fill("Neither nor.")
+    expect(mark(page)).to_be_visible()
+
+
+def test_nothing_lies_over_the_judge_button_and_no_setting_scrolls_sideways(page: Page, app: App) -> None:
+    visit(page, app)
+    press(page, "Rank three")
+    expect(page.locator(".assay-rubric")).to_be_visible()
+    page.get_by_text("Settings", exact=True).click()
+    expect(page.get_by_label("Seed")).to_be_visible()
+    higher = page.evaluate(
+        """() => Math.max(...[...document.querySelectorAll('.assay-columns .block *')]
+            .filter(it => !it.closest('.assay-actions')).map(it => Number(getComputedStyle(it).zIndex) || 0))"""
+    )
+    assert int(page.locator(".assay-actions").evaluate("it => getComputedStyle(it).zIndex")) > higher
+    for width in (1280, 400):
+        page.set_viewport_size({"width": width, "height": 900})
+        too_wide = page.evaluate(
+            """() => [...document.querySelectorAll('main .block, main .block *')]
+                .filter(it => it.offsetParent && it.scrollWidth > it.clientWidth + 1)
+                .filter(it => ['auto', 'scroll'].includes(getComputedStyle(it).overflowX))
+                .map(it => it.outerHTML.slice(0, 160))"""
+        )
+        assert too_wide == []
 
 
 def test_responses_are_moved_and_removed(page: Page, app: App) -> None:
@@ -240,6 +323,28 @@ def test_cancel_stops_the_judge_and_keeps_the_form(page: Page, app: App) -> None
     assert not app.rows(
         "select 1 from items where instruction = ? and id in (select item_id from verdicts)", "Take your time."
     )
+
+
+def test_cancel_brings_the_earlier_verdict_back_and_leaves_ask_anew_ticked(page: Page, app: App) -> None:
+    visit(page, app)
+    write(page, "Take heart.", *(f"Slowly, {count} times." for count in range(2, 7)))
+    choose_rubric(page, "Tone")
+    press(page, "Rank 5 responses")
+    expect(verdict(page)).to_be_visible(timeout=90_000)
+    said = verdict(page).locator(".assay-verdict-value").inner_text()
+    page.get_by_text("Settings", exact=True).click()
+    page.get_by_label("number input for Most tokens of feedback").fill("2048")
+    page.keyboard.press("Tab")
+    page.get_by_label("Ask anew").check()
+    press(page, "Rank 5 responses")
+    expect(page.locator("#verdict")).to_contain_text("of 25 readings")
+    press(page, "Cancel")
+    expect(page.locator("#verdict")).to_contain_text("Cancelled", timeout=5_000)
+    expect(verdict(page).locator(".assay-verdict-value")).to_have_text(said)
+    expect(page.get_by_role("button", name="Agree", exact=True)).to_be_enabled()
+    expect(page.get_by_label("Ask anew")).to_be_checked()
+    page.reload()
+    expect(verdict(page).locator(".assay-verdict-value")).to_have_text(said)
 
 
 def test_what_is_typed_before_the_page_has_settled_stays(page: Page, app: App) -> None:
