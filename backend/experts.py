@@ -5,7 +5,9 @@ leaves checkpoints to go on from.
 """
 
 import json
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -24,6 +26,8 @@ from backend.types import digest_of
 from backend.whole_folders import MADE, arrive
 
 LOG_LINES = 12
+PROGRESS_BAR = re.compile(r"\d%\|")
+"""As tqdm draws it: "Loading weights:  67%|██████▋   | 2/3"."""
 
 
 class DataSource(BaseModel):
@@ -225,11 +229,27 @@ def _run_child(workplace: Path, report: Report, cancel: threading.Event) -> None
         told = json.loads(failure.read_text("utf-8"))
         kind = InvalidInputError if told["kind"] == "input" else TrainingError
         raise kind(told["message"])
-    lines = (workplace / "log.txt").read_text("utf-8", errors="replace").splitlines()[-LOG_LINES:]
+    log_file = workplace / "log.txt"
+    said = _last_words(log_file.read_text("utf-8", errors="replace"))
     raise TrainingError(
-        f"The training ended with code {process.returncode}. Start it again and it goes on from its last checkpoint; "
-        f"its whole log is {workplace / 'log.txt'}, which ends: {' / '.join(lines)}"
+        f"The training {_ending(process.returncode)}. Start it again and it goes on from its last checkpoint; its "
+        f"whole log is {log_file}" + (f", which ends: {said}" if said else ".")
     )
+
+
+def _ending(code: int) -> str:
+    """How the child ended. code: as subprocess has it, below 0 for a signal."""
+    if code >= 0:
+        return f"ended with code {code}"
+    name = signal.Signals(-code).name
+    memory = ", as systems do that have no memory left" if name == "SIGKILL" else ""
+    return f"was ended by {name}, not by Assay{memory}"
+
+
+def _last_words(log: str) -> str:
+    """The last lines of a log without its progress bars, each said once."""
+    lines = dict.fromkeys(line.strip() for line in log.splitlines() if line.strip() and not PROGRESS_BAR.search(line))
+    return " / ".join(list(lines)[-LOG_LINES:])
 
 
 def _follow(process: "subprocess.Popen[bytes]", workplace: Path, report: Report, cancel: threading.Event) -> None:

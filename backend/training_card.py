@@ -57,7 +57,7 @@ def card(
         "## Settings",
         "```json\n" + json.dumps(settings, indent=2) + "\n```",
         "## How it went",
-        f"{len(losses):,} steps, the last run of them in {seconds / 60:.0f} minutes; loss {_span(losses)}.",
+        f"Steps: {len(losses):,}. The last run took {seconds / 60:.0f} min. Loss: {_span(losses)}.",
         _table(("step", "dev set", "metric", "value", "rows"), _curve(measured)),
         "## Versions",
         ", ".join(f"{name} {number}" for name, number in versions.items()),

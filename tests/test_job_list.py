@@ -1,5 +1,6 @@
 """The list of jobs: which one is opened, which buttons each has, and what they do."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from backend.jobs import JobKind, Jobs, JobState, JobView
 from db.models import now
 from db.session import Store
 from tests.conftest import add_user
-from ui.job_list import job_list, listed, press
+from ui.job_list import job_list, listed, opened_head, press
 
 
 def job(job_id: int, state: JobState) -> JobView:
@@ -33,6 +34,13 @@ def test_a_job_has_the_buttons_that_do_something(state: JobState, labels: list[s
     assert "<b>" not in html
     plain = job_list([job(1, state)], "Runs", opened_id=None, notes={})
     assert ">Pause</button>" not in plain
+
+
+def test_why_a_job_failed_is_told_once_by_its_card() -> None:
+    failed = replace(job(1, JobState.FAILED), message="It broke.")
+    assert "It broke." in job_list([failed], "Runs", opened_id=1, notes={})
+    assert "It broke." not in opened_head(failed)
+    assert "Almost." in opened_head(replace(job(1, JobState.RUNNING), message="Almost."))
 
 
 def test_the_newest_job_is_opened_where_the_wanted_one_is_gone() -> None:

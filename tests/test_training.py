@@ -336,6 +336,23 @@ def test_a_base_that_cannot_be_loaded_is_told_with_the_log(tmp_path: Path, direc
         run(spec_of(tmp_path / "nowhere", direct_rows), tmp_path)
 
 
+def test_a_training_that_was_killed_names_the_signal_and_quotes_no_progress_bar(
+    tmp_path: Path, direct_rows: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dying = tmp_path / "python"
+    dying.write_text(
+        "#!/bin/sh\n"
+        r"printf 'Loading:   0%%|          | 0/2\rLoading:  50%%|█████     | 1/2\rIts last words.\n' >&2"
+        "\nkill -TERM $$\n"
+    )
+    dying.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(dying))
+    with pytest.raises(TrainingError) as caught:
+        run(spec_of(tmp_path / "base", direct_rows), tmp_path)
+    assert str(caught.value).startswith("The training was ended by SIGTERM, not by Assay. Start it again")
+    assert str(caught.value).endswith("which ends: Its last words.")
+
+
 def _wait_for(condition, seconds: float = 120) -> None:  # type: ignore[no-untyped-def]
     deadline = time.monotonic() + seconds
     while not condition():

@@ -18,7 +18,7 @@ from ui.alpha_mix import MixPane
 from ui.bench_render import rows_words
 from ui.events import QUIET, Update
 from ui.fields import NONE, document, picked, picker, shown_if_any
-from ui.job_list import PRESS, badge, job_status
+from ui.job_list import PRESS, opened_head
 from ui.shell import escape, shown, tell
 
 LIST_NAME = "Sweeps"
@@ -230,10 +230,9 @@ class SweepPane:
 
     def _whole(self, job: JobView, data: Mapping[Component, Any]) -> Update:
         """The opened sweep. data: what is chosen on it now, nothing where it was opened this moment."""
-        head = f"<div class='assay-opened-head'><h2 dir='auto'>{escape(job.title)}</h2>{badge(job.state)}</div>"
         updates: Update = {
             self.panel: gr.update(visible=True),
-            self.title: head + job_status(job),
+            self.title: opened_head(job),
             self.asked: json.dumps(job.spec, indent=2, ensure_ascii=False),
         }
         if job.state is JobState.QUEUED:

@@ -18,7 +18,7 @@ from backend.jobs import Jobs, JobState, JobView
 from ui import bench_charts, bench_render
 from ui.asker import Who
 from ui.fields import picked, shown_if_any
-from ui.job_list import badge, job_status
+from ui.job_list import opened_head
 from ui.saved_figure import SavedFigure
 from ui.shell import escape, shown
 
@@ -69,11 +69,10 @@ class OpenedRun:
 
     def show(self, job: JobView) -> Update:
         """The whole of it, its first set drawn."""
-        head = f"<div class='assay-opened-head'><h2 dir='auto'>{escape(job.title)}</h2>{badge(job.state)}</div>"
         hidden = [self.exports, self.items, self.items_file, self.drawn_set, self.why]
         updates: Update = {
             self.panel: gr.update(visible=True),
-            self.title: head + job_status(job),
+            self.title: opened_head(job),
             self.tables: "",
             **{part: gr.update(visible=False) for part in hidden},
             **self._figures_of(None),

@@ -21,7 +21,8 @@ from ui import training_charts
 from ui.draft import keep_draft, restore_draft
 from ui.events import QUIET, Update, on_arrival
 from ui.fields import shown_if_any
-from ui.job_list import PRESS, badge, duration, job_list, job_status, press
+from ui.job_list import PRESS, duration, job_list, opened_head, press
+from ui.model_render import KINDS
 from ui.shell import escape, shown, tell
 
 DRAFT = "assay.experts.1"
@@ -172,7 +173,9 @@ class _ExpertsPage:
 
     @shown
     def _arrive(self, data: Mapping[Component, Any]) -> Update:
+        kinds = list(KINDS)  # bases first: from those most experts are trained
         here = [view for view in self._registry.list() if view.presence is Presence.HERE]
+        here.sort(key=lambda view: kinds.index(view.kind) if view.kind in KINDS else len(kinds))
         bases = [(f"{view.name} ({view.kind}, {view.digest[:12]})", view.path) for view in here]
         experts = [(name, path) for name, path in bases if has_adapter(path)]
         return {
@@ -249,8 +252,7 @@ class _ExpertsPage:
 
     def _whole(self, job: JobView, progress: Progress, seen: str) -> Update:
         note = _time_left(progress) if job.state is JobState.RUNNING else ""
-        head = f"<div class='assay-opened-head'><h2 dir='auto'>{escape(job.title)}</h2>{badge(job.state)}</div>"
-        updates: Update = {self.panel: gr.update(visible=True), self.title: head + job_status(job, note)}
+        updates: Update = {self.panel: gr.update(visible=True), self.title: opened_head(job, note)}
         now = f"{job.id} {job.state} {progress.step} {len(progress.dev)}"
         if now == seen:
             return updates

@@ -76,6 +76,12 @@ def job_status(job: JobView, note: str = "") -> str:
     return _bar(job) + message
 
 
+def opened_head(job: JobView, note: str = "") -> str:
+    """Its title, state and status; why it failed is told by its card in the list."""
+    head = f"<div class='assay-opened-head'><h2 dir='auto'>{escape(job.title)}</h2>{_badge(job.state)}</div>"
+    return head if job.state is JobState.FAILED else head + job_status(job, note)
+
+
 def duration(seconds: float) -> str:
     """A length of time in words, in the two units that matter."""
     if seconds < MINUTE:
@@ -87,7 +93,7 @@ def duration(seconds: float) -> str:
     return f"{_units(seconds // DAY, 'day')} {seconds % DAY // HOUR:.0f} h"
 
 
-def badge(state: JobState) -> str:
+def _badge(state: JobState) -> str:
     return f"<span class='assay-badge {BADGES.get(state, '')}'>{state}</span>"
 
 
@@ -95,7 +101,7 @@ def _card(job: JobView, note: str, *, opened: bool, pausable: bool) -> str:
     return (
         f"<article class='assay-job' aria-label='Job {job.id}'><div class='assay-job-head'>"
         f"<button type='button' class='assay-job-name' data-job='{job.id}' data-act='{OPEN}' "
-        f"aria-pressed='{str(opened).lower()}' dir='auto'>{escape(job.title)}</button>{badge(job.state)}</div>"
+        f"aria-pressed='{str(opened).lower()}' dir='auto'>{escape(job.title)}</button>{_badge(job.state)}</div>"
         f"{job_status(job, note)}"
         f"<div class='assay-job-foot'><span class='assay-card-facts'>{_facts(job)}</span>"
         f"{_buttons(job, pausable=pausable)}</div></article>"
