@@ -52,6 +52,14 @@ def version_list(versions: Sequence[RubricView]) -> str:
     return f'<section class="assay-versions" aria-label="Versions"><h3>Versions</h3>{entries}</section>'
 
 
+def import_title(report: ImportReport) -> str:
+    """What became of an import in one sentence, as plain text."""
+    refused = len(report.refused)
+    if refused:
+        return f"Nothing was imported: {refused:,} {_rows(refused)} can't be used."
+    return f"{len(report.imported):,} imported."
+
+
 def import_report(report: ImportReport) -> str:
     """What became of an import: nothing, where a row can't be used, else all but what was there already."""
     if report.refused:
@@ -61,13 +69,11 @@ def import_report(report: ImportReport) -> str:
         )
         more = len(report.refused) - MAX_REFUSED
         rest = f"<p>And {more:,} more rows.</p>" if more > 0 else ""
-        title = f"Nothing was imported: {len(report.refused):,} {_rows(len(report.refused))} can't be used."
-        return _reported(title, f"<ul>{rows}</ul>{rest}<p>Mend the file and import it again.</p>")
-    title = f"{len(report.imported):,} imported."
+        return _reported(import_title(report), f"<ul>{rows}</ul>{rest}<p>Mend the file and import it again.</p>")
     there = ", ".join(f"“{escape(name)}”" for name in report.duplicates[:MAX_REFUSED])
     more = len(report.duplicates) - MAX_REFUSED
     rest = f" and {more:,} more" if more > 0 else ""
-    return _reported(title, f"<p>There already, so left out: {there}{rest}.</p>" if there else "")
+    return _reported(import_title(report), f"<p>There already, so left out: {there}{rest}.</p>" if there else "")
 
 
 def _card(view: RubricView, *, pressed: bool) -> str:

@@ -14,7 +14,8 @@ from backend.rubrics import RubricLibrary, RubricView
 from backend.types import SCORES, digest_of
 from ui.draft import keep_draft, restore_draft
 from ui.events import PRIVATE, QUIET, Update, on_arrival
-from ui.rubric_render import LEVEL_LABELS, card_list, heading, import_report, version_list
+from ui.fields import shown_if_any
+from ui.rubric_render import LEVEL_LABELS, card_list, heading, import_report, import_title, version_list
 from ui.shell import shown, tell
 
 DRAFT = "assay.rubrics.1"
@@ -87,12 +88,13 @@ class _RubricsPage:
             self.archived = gr.Checkbox(label="Show archived", container=False, min_width=130)
             self.new = gr.Button("New rubric", size="sm", scale=0, min_width=110)
         self.cards = gr.HTML(label="Rubrics", js_on_load=PICK_CARD)
+        # Above its button, which stands at the lower edge of many a screen: below it nobody would see it.
+        self.report = gr.HTML(label="What became of the import", visible=False)
         with gr.Row(elem_classes="assay-tools"):
             self.upload = gr.UploadButton(
                 "Import a file", type="binary", file_types=[".json", ".jsonl"], size="sm", min_width=110
             )
             self.export = gr.Button("Export this list", size="sm", min_width=110)
-        self.report = gr.HTML(label="What became of the import")
         self.payload = gr.Textbox(label="Exported rubrics", visible="hidden")
 
     def _lay_out_editor(self) -> None:
@@ -159,7 +161,8 @@ class _RubricsPage:
     @shown
     def _import(self, data: Mapping[Component, Any]) -> Update:
         report = self._library.import_json(data[self.upload], self._who())
-        return {**self._find(data), self.report: import_report(report), self.upload: None}
+        tell(import_title(report))
+        return {**self._find(data), self.report: shown_if_any(import_report(report)), self.upload: None}
 
     # Handlers: the rubric that is open
 

@@ -123,7 +123,8 @@ def test_a_bad_import_names_the_row_and_imports_nothing(page: Page, url: str, li
     page.locator("input[type=file]").set_input_files(
         {"name": "rubrics.json", "mimeType": "application/json", "buffer": content}
     )
-    report = page.get_by_role("status").filter(has_text="Nothing was imported")
+    report = page.locator(".assay-report")
+    expect(report).to_contain_text("Nothing was imported: 1 row can't be used.")
     expect(report).to_contain_text("Row 2: The descriptions of scores 1, 2, 3, 4 and 5 are empty.")
     assert library.search("unfinished") == []
 
@@ -138,10 +139,17 @@ def test_an_exported_file_is_imported_again(page: Page, url: str, library: Rubri
     assert [row["name"] for row in json.loads(path.read_text())] == ["Tone"]
 
     renamed = path.read_text().replace('"Tone"', '"Our tone"')
+    page.get_by_label("Search rubrics").fill("")
+    expect(cards(page)).to_have_count(12)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.get_by_role("button", name="Import a file").scroll_into_view_if_needed()
     page.locator("input[type=file]").set_input_files(
         {"name": "rubrics.json", "mimeType": "application/json", "buffer": renamed.encode()}
     )
-    expect(page.get_by_role("status").filter(has_text="1 imported.")).to_be_visible()
+    expect(page.get_by_test_id("toast-body")).to_contain_text("1 imported.")
+    report = page.locator(".assay-report")
+    expect(report).to_have_text("1 imported.")
+    expect(report).to_be_in_viewport()
     expect(cards(page).filter(has_text="Our tone")).to_be_visible()
 
 
