@@ -19,6 +19,9 @@ METRICS = {
     "spearman": "Spearman",
     "kendall": "Kendall",
     "score_pearson": "Pearson of the most probable score",
+    "score_spearman": "Spearman of the most probable score",
+    "score_kendall": "Kendall of the most probable score",
+    "within_one": "Most probable score at most one apart",
     "absolute_error": "Mean absolute error",
     "length_pearson": "Pearson of the length alone (baseline)",
     "accuracy": "Accuracy, both orders, without ties",
@@ -276,7 +279,7 @@ def model_papers(view: ModelView, manifest: str | None) -> str:
     """Its card, its recipe and its manifest, as far as there are any."""
     parts = []
     if view.card:
-        page = f"<div class='assay-card-page'>{safe_html(view.card)}</div>"
+        page = f"<div class='assay-card-page assay-model-card'>{safe_html(view.card)}</div>"
         parts.append(f"<section class='assay-block'><h3>Card</h3>{page}</section>")
     if view.recipe is not None:
         parts.append(_folded("Recipe", recipe_yaml(view.recipe)))
