@@ -250,7 +250,7 @@ class Bench:
         """
 
         def named(message: str, fraction: float | None) -> None:
-            report(f"{judge}: {message}", fraction)
+            report(f"{Path(judge).name}: {message}", fraction)
 
         served = self._load(judge, named)
         try:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from backend.adjudicating import Case, Decision, Dispute, Side, Why
 from backend.history import VerdictDetail
 from ui.render import feedback_block, text_block, verdict_card
-from ui.shell import escape
+from ui.shell import counted, escape
 from ui.word_diff import side_by_side
 
 EMPTY = {
@@ -24,7 +24,7 @@ def queue_list(disputes: Sequence[Dispute] | None, why: Why = Why.PEOPLE) -> str
     rows = "".join(
         f'<li><button type="button" class="assay-card" data-item="{one.project_item_id}" '
         f'aria-pressed="{str(one is disputes[0]).lower()}">'
-        f'<span class="assay-card-name">Item {one.number:,} · {one.people} labels</span>'
+        f'<span class="assay-card-name">Item {one.number:,} · {counted(one.people, "label")}</span>'
         f'<span class="assay-card-text" dir="auto">{escape(one.instruction)}</span></button></li>'
         for one in disputes
     )

@@ -7,7 +7,7 @@ from backend.bench import ReadRow, SetState
 from backend.bench_pace import Forecast
 from backend.bench_table import Line, Table, not_drawn_words
 from ui.bench_words import forecast_words
-from ui.shell import escape
+from ui.shell import counted, escape
 
 NO_RUN = (
     "<p class='assay-note'>No run yet. Choose judges and sets, and start one: it goes on behind this page, and after a "
@@ -30,7 +30,7 @@ def set_words(state: SetState) -> str:
 
 
 def rows_words(rows: int) -> str:
-    return "no row yet" if rows == 0 else _counted(rows, "row")
+    return "no row yet" if rows == 0 else counted(rows, "row")
 
 
 def about_sets(states: Sequence[SetState]) -> str:
@@ -57,12 +57,8 @@ def size_note(judges: int, sets: int, forecast: Forecast | None) -> str:
     """How much a run is, before it is started. forecast: None where there is none yet."""
     if forecast is None:
         return "<p class='assay-note'>Choose at least one judge and one set.</p>"
-    asked = f"{_counted(judges, 'judge')} on {_counted(sets, 'set')}."
+    asked = f"{counted(judges, 'judge')} on {counted(sets, 'set')}."
     return f"<p class='assay-note'>{asked} {escape(forecast_words(forecast))}</p>"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def curve_note(title: str) -> str:

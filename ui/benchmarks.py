@@ -67,6 +67,7 @@ class _BenchmarksPage:
                 self.list = gr.HTML(bench_render.NO_RUN, label=LIST_NAME, js_on_load=PRESS)
         self.opened = gr.Number(NONE, label="Open run", visible="hidden", precision=0)
         self.drawn = gr.Textbox(label="What is shown of it", visible="hidden")
+        self.ended = gr.Number(0, label="Runs that ended", visible="hidden", precision=0)
         self.run = OpenedRun(self._bench, self._jobs, self._who, self.opened)
         self.curve_note = gr.HTML(label="About the curve over alpha", visible=False)
         self.curve = SavedFigure("bench-alpha", "Curve over alpha of the latest sweep")
@@ -75,13 +76,13 @@ class _BenchmarksPage:
     def wire(self) -> None:
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         asked = [self.judges, self.sets, self.rows, self.consistency]
-        seen = {self.status, self.list, self.opened, self.drawn}
-        looked = [self.status, self.list, self.opened, self.drawn, *self.run.outputs]
+        seen = {self.status, self.list, self.opened, self.drawn, self.ended}
+        looked = [self.status, self.list, self.opened, self.drawn, self.ended, *self.run.outputs]
         self.start.click(self._start, set(asked) | seen, looked, **private)
         self.list.select(self._press, seen, looked, **private)
         self.timer.tick(self._look, seen, looked, **private)
-        gr.on(
-            [field.change for field in asked], self._measure, set(asked), [self.size],
+        gr.on(  # what a run has read by its end is not missing any more
+            [field.change for field in (*asked, self.ended)], self._measure, set(asked), [self.size],
             trigger_mode="always_last", **private,
         )  # fmt: skip
         self.run.wire(private)
@@ -148,11 +149,10 @@ class _BenchmarksPage:
     @shown
     def _look(self, data: Mapping[Component, Any]) -> Update:
         """What differs from what the page shows already."""
-        there = job_list.listed(
-            self._jobs.list(JobKind.BENCH), LIST_NAME, opened_id=picked(data[self.opened]), empty=bench_render.NO_RUN
-        )
-        opened = there.opened
-        updates: Update = {}
+        jobs = self._jobs.list(JobKind.BENCH)
+        there = job_list.listed(jobs, LIST_NAME, opened_id=picked(data[self.opened]), empty=bench_render.NO_RUN)
+        opened, ended = there.opened, sum(job.finished for job in jobs)
+        updates: Update = {} if ended == data[self.ended] else {self.ended: ended}
         status = progress.serving_status(self._serving.state)
         if status != data[self.status]:
             updates[self.status] = status

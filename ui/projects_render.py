@@ -8,7 +8,7 @@ from backend.project_restore import Restored
 from backend.project_rows import ImportedRow
 from backend.projects import ItemOrder, PersonProgress, Progress, ProjectView
 from ui.job_list import job_status
-from ui.shell import escape
+from ui.shell import counted, escape
 
 MAX_REFUSED = 20
 SHORT = 120
@@ -52,12 +52,13 @@ def _streams(view: ProjectView) -> str:
 
 
 def preview_table(preview: Preview) -> str:
-    """The first rows as items, or why they can't be."""
-    rows = "".join(map(_preview_row, preview.read))
+    """The first rows as items, or why they can't be; with their references where a column is taken as such."""
+    heads = ["Instruction", "Responses", *(["Reference answer"] if preview.mapping.reference else []), "Earlier labels"]
+    rows = "".join(_preview_row(row, heads) for row in preview.read)
     columns = ", ".join(escape(name[:60]) for name in preview.columns[:40])
     return (
         f'<p class="assay-muted">Columns: {columns}</p><table class="assay-table" aria-label="Preview"><thead><tr>'
-        f"<th>Instruction<th>Responses<th>Earlier labels</tr></thead><tbody>{rows}</tbody></table>"
+        f"<th>{'<th>'.join(heads)}</tr></thead><tbody>{rows}</tbody></table>"
     )
 
 
@@ -78,9 +79,9 @@ def import_report(report: ImportReport) -> str:
 def restored_words(found: Restored) -> str:
     """What a restored project holds, as plain text."""
     words = (
-        f"Project {found.project_id}: {found.items:,} items, {found.labels:,} labels, {found.decisions:,} decisions, "
+        f"Project {found.project_id}: {counted(found.items, 'item')}, {counted(found.labels, 'label')}, "
+        f"{counted(found.decisions, 'decision')}, {counted(found.verdicts, 'verdict')}."
     )
-    words += f"{found.verdicts:,} verdicts."
     if found.new_people:
         words += f" New here, and unable to sign in: {', '.join(found.new_people)}."
     return words
@@ -90,12 +91,17 @@ def restored_report(found: Restored) -> str:
     return f'<div class="assay-report" role="status" dir="auto">{escape(restored_words(found))}</div>'
 
 
-def _preview_row(row: ImportedRow | str) -> str:
+def _preview_row(row: ImportedRow | str, heads: Sequence[str]) -> str:
     if isinstance(row, str):
-        return f'<tr><td colspan="3" dir="auto">{escape(row)}</td></tr>'
+        return f'<tr><td colspan="{len(heads)}" dir="auto">{escape(row)}</td></tr>'
     responses = "<br>".join(escape(_short(text)) for text in row.item.responses)
-    labels = "" if row.labels is None else escape(", ".join(map(str, row.labels)))
-    return f'<tr><td dir="auto">{escape(_short(row.item.instruction))}<td dir="auto">{responses}<td>{labels}</tr>'
+    cells = {
+        "Instruction": escape(_short(row.item.instruction)),
+        "Responses": responses,
+        "Reference answer": escape(_short(row.item.reference or "")),
+        "Earlier labels": "" if row.labels is None else escape(", ".join(map(str, row.labels))),
+    }
+    return f'<tr>{"".join(f"""<td dir="auto">{cells[head]}""" for head in heads)}</tr>'
 
 
 def _person(one: PersonProgress) -> str:

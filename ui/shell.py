@@ -90,6 +90,11 @@ def escape(text: str) -> str:
     return html.escape(text, quote=True)
 
 
+def counted(number: int, noun: str) -> str:
+    """ "1 row", "2,000 rows"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def tell(message: str) -> None:
     """A short note on what was done. The message is plain text."""
     gr.Info(_as_html(message))

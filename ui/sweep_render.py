@@ -6,7 +6,7 @@ from pathlib import Path
 from backend.benchmarks.metrics import Estimate
 from backend.sweep_results import Difference, SweepResult
 from backend.types import Mode
-from ui.shell import escape
+from ui.shell import counted, escape
 
 FIGURES = {Mode.DIRECT: "Pearson", Mode.PAIRWISE: "accuracy"}
 TARGETS = {"direct": "Best for direct", "pairwise": "Best for pairwise", "both": "Best for both"}
@@ -33,7 +33,7 @@ def size_note(models: int, sets: int, rows: int | None) -> str:
     most = ""
     if rows:
         most = f" At most {models * sets * rows * 2:,} readings; a pair takes two, and what was read before is kept."
-    return f"<p class='assay-note'>{models} models on {sets} set{'' if sets == 1 else 's'}, {each}.{most}</p>"
+    return f"<p class='assay-note'>{counted(models, 'model')} on {counted(sets, 'set')}, {each}.{most}</p>"
 
 
 def flags(result: SweepResult) -> str:

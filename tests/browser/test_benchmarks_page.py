@@ -40,6 +40,7 @@ def test_two_judges_are_measured_and_stand_in_the_tables(page: Page, house: Hous
     direct = page.get_by_role("table", name="Direct assessment")
     expect(direct).to_contain_text("pairwise-expert", timeout=JOB_MS)
     expect(direct).to_contain_text("dev/direct_kind (6 of 8)")
+    expect(page.get_by_text("2 judges on 2 sets.")).to_contain_text("Everything was read before")
     expect(page.get_by_role("table", name="Pairwise ranking")).to_contain_text("order-sensitive share")
     with page.expect_download() as download:
         page.get_by_role("button", name="Tables as Markdown").click()
@@ -83,7 +84,7 @@ def test_nothing_chosen_is_said_and_starts_nothing(page: Page, house: House) -> 
     page.get_by_text("About these sets").click()
     expect(page.get_by_text("dev/pairwise_kind: MIT")).to_be_visible()
     page.get_by_text("8 of the paper's sets are not in the data folder").click()
-    expect(page.get_by_text("run `bench get benchmarks/direct_vicuna_bench --from FILE`")).to_be_visible()
+    expect(page.get_by_text("python3 launch.py bench get benchmarks/direct_vicuna_bench --from FILE")).to_be_visible()
     page.get_by_role("button", name="Start the run", exact=True).click()
     expect(page.get_by_text("A benchmark needs a judge and a set.")).to_be_visible()
     assert not house.services.jobs.list()

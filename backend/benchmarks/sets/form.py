@@ -48,8 +48,10 @@ class PublishedSet:
     @property
     def cure(self) -> str:
         """How to get it."""
-        from_file = f"Download {self.file} and run `bench get {self.name} --from FILE`"
-        return f"{from_file}." if self.hub is None else f"Run `bench get {self.name}`, or d{from_file[1:]}."
+        get = f"python3 launch.py bench get {self.name}"
+        if self.hub is None:
+            return f"Download {self.file}, and run: {get} --from FILE, where FILE is that one."
+        return f"Run: {get} (or with --from FILE, where FILE is {self.file}, downloaded)."
 
 
 class Published(BaseModel):
