@@ -111,22 +111,22 @@ def _sweep(direct: Path, pairwise: Path, home: Path, options: argparse.Namespace
             "sets": [{"name": "dev/direct_own"}, {"name": "dev/pairwise_own"}],
         }
     )  # fmt: skip
-    sweeps = Sweeps(store, Registry(store, home), home, home / "data")
+    sweeps, asker = Sweeps(store, Registry(store, home), home, home / "data"), owner(store)
 
     def timed(work: Callable[[], object]) -> float:
         started = time.perf_counter()
         work()
         return time.perf_counter() - started
 
-    took = timed(lambda: sweeps.run(spec, owner(store), _quiet, NEVER))
+    took = timed(lambda: sweeps.run(spec, asker, _quiet, NEVER))
     with store.read() as session:
         count, judging = session.execute(select(func.count(Reading.id), func.sum(Reading.seconds))).one()
-    again = timed(lambda: sweeps.run(spec, owner(store), _quiet, NEVER))
+    again = timed(lambda: sweeps.run(spec, asker, _quiet, NEVER))
     print(
         f"sweep of {len(ALPHAS)} alphas and both experts, {count} readings: {took:.1f} s, judging alone {judging:.1f} s"
     )
     print(f"  {took / judging:.3f} times the judging; from the store {again:.1f} s, without loading anything ", end="")
-    print(f"{timed(lambda: sweeps.result(spec)):.1f} s")
+    print(f"{timed(lambda: sweeps.result(spec, asker)):.1f} s")
     store.close()
 
 
