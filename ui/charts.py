@@ -82,9 +82,7 @@ def ranking(ranked: tuple[RankedResponse, ...]) -> Figure:
         hovertemplate="%{y}: %{x:.2f} [%{customdata[0]:.2f}, %{customdata[1]:.2f}]<extra></extra>",
     )
     figure = framed([dots], height=120 + 42 * len(ranked))
-    figure.update_xaxes(
-        title_text=f"Strength with 95% interval, n = {len(ranked)} responses", zeroline=True, zerolinecolor=GREY
-    )
+    figure.update_xaxes(title_text=f"Strength [95%], n = {len(ranked)} responses", zeroline=True, zerolinecolor=GREY)
     figure.update_yaxes(type="category")
     return figure
 
