@@ -26,7 +26,7 @@ REFRESH_SECONDS = 2.0
 MODES = [("Score one response", Mode.DIRECT), ("Choose between two", Mode.PAIRWISE), ("Rank several", Mode.RANKING)]
 COLUMNS = {
     "instruction": "Instruction column", "responses": "Response columns", "reference": "Reference column",
-    "labels": "Column of earlier human labels", "external_id": "Id column",
+    "labels": "Human label column", "external_id": "Id column",
 }  # fmt: skip
 
 
@@ -75,7 +75,7 @@ class _ProjectsPage:
         self.create = gr.Button("Make project", variant="primary")
         with gr.Accordion("Restore a project", open=False):
             self.saved = gr.File(
-                label="Its export, of the form long", file_count="single", type="filepath", height=120,
+                label="Its export, of the form long", file_count="single", type="filepath", height=150,
                 file_types=[".csv", ".jsonl", ".parquet"],
             )  # fmt: skip
             self.new_name = gr.Textbox(
@@ -88,7 +88,7 @@ class _ProjectsPage:
     def _lay_out_opened(self) -> None:
         with gr.Row(elem_classes="assay-tools"):
             self.project = gr.Dropdown([], label="Open project", filterable=False, min_width=180)
-            self.archived = gr.Checkbox(label="Show archived", container=False, min_width=130)
+            self.archived = gr.Checkbox(label="Show archived", container=False)
         self.card = gr.HTML("", label="How far it is")
         with gr.Row(elem_classes="assay-tools"):
             self.judge = gr.Button("Judge all items", size="sm", min_width=120)
@@ -111,7 +111,7 @@ class _ProjectsPage:
             self.preview = gr.HTML("", label="Preview of the file")
             with gr.Row(elem_classes="assay-tools"):
                 self.look = gr.Button("Preview again", size="sm", min_width=120)
-                self.leave_out = gr.Checkbox(label="Leave out rows that can't be used", container=False, min_width=240)
+                self.leave_out = gr.Checkbox(label="Leave out rows that can't be used", container=False)
                 self.take = gr.Button("Import", variant="primary", size="sm", min_width=100)
             self.report = gr.HTML("", label="What became of the import")
         with gr.Accordion("Export", open=False):

@@ -85,7 +85,7 @@ class _RubricsPage:
     def _lay_out_library(self) -> None:
         self.search = gr.Textbox(label="Search rubrics", placeholder="A word of its name, criterion or levels", lines=1)
         with gr.Row(elem_classes="assay-tools"):
-            self.archived = gr.Checkbox(label="Show archived", container=False, min_width=130)
+            self.archived = gr.Checkbox(label="Show archived", container=False)
             self.new = gr.Button("New rubric", size="sm", scale=0, min_width=110)
         self.cards = gr.HTML(label="Rubrics", js_on_load=PICK_CARD)
         # Above its button, which stands at the lower edge of many a screen: below it nobody would see it.
