@@ -141,7 +141,7 @@ def serve(settings: Settings) -> None:
         ) from error
     gc.freeze()
     gc.enable()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    ends = _asked_to_end()
     try:
         typer.echo(f"Assay is open at {url} (data in {settings.home_folder}). Stop it with Ctrl-C.")
         # The first page to arrive starts the judge; without a visitor it starts by itself a little later.
@@ -149,15 +149,32 @@ def serve(settings: Settings) -> None:
         unasked.daemon = True
         unasked.start()
         services.jobs.start()
-        while True:  # demo.block_thread() would close the server before it tells open pages so, and wait 5 s for them
-            time.sleep(1)
-    except KeyboardInterrupt:  # how people end it
+        while not ends():  # demo.block_thread() closes the server before it tells open pages so, and waits 5 s for them
+            time.sleep(0.2)
         logging.getLogger(__name__).info("Assay ends.")
     finally:
         services.judging.close()
         services.jobs.close()
         demo.close()
         store.close()
+
+
+def _asked_to_end() -> Callable[[], bool]:
+    """Whether Ctrl-C or SIGTERM has come since.
+
+    The first one is only noted: an interrupt in the middle of a start leaves threads that keep the process. A second
+    one interrupts.
+    """
+    come: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        if come:
+            raise KeyboardInterrupt
+        come.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, note)
+    return lambda: bool(come)
 
 
 def open_store(settings: Settings) -> "Store":
