@@ -4,8 +4,9 @@ import re
 
 from backend.types import SIDES
 
+_OTHER = dict(zip(SIDES, reversed(SIDES), strict=True))
 _NAMED = re.compile(r"\b([Rr]esponses?) ([AB])(?: (and|or|nor|&) ([AB]))?\b")
-_UNSURE = re.compile(r"\b[AB]\b|\b(?:first|second|1st|2nd|former|latter|response [12ab])\b")
+_UNSURE = re.compile(r"\b[AB]\b|(?i:\b(?:first|second|1st|2nd|former|latter|response [12ab])\b)")
 """May name a response by its place in another way; an English article at a sentence's start is among them."""
 
 
@@ -23,6 +24,3 @@ def _exchanged(named: re.Match[str]) -> str:
     noun, first, joined, second = named.groups()
     said = f"{noun} {_OTHER[first]}"
     return said if joined is None else f"{said} {joined} {_OTHER[second]}"
-
-
-_OTHER = dict(zip(SIDES, reversed(SIDES), strict=True))

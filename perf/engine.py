@@ -38,6 +38,18 @@ class Timed:
         return statistics.median(self.seconds)
 
 
+@dataclass(frozen=True)
+class SideBySide:
+    """What is compared, and on what. ids: of the prompts, as ours tokenises them. llama: None without llama.cpp."""
+
+    options: argparse.Namespace
+    engine: Any
+    plain: Any
+    llama: LlamaServer | None
+    prompts: list[Any]
+    ids: list[list[int]]
+
+
 def main() -> None:
     options = _options()
     import torch
@@ -62,8 +74,8 @@ def main() -> None:
                 llama_server(options.llama_python, options.gguf, context=context, threads=threads)
             )
             llama.complete("Hello", 4)
-        same_one = _one_by_one(options, engine, plain, llama, prompts, ids)
-        same_batch = _all_at_once(options, engine, plain, llama, prompts, ids)
+        side = SideBySide(options, engine, plain, llama, prompts, ids)
+        same_one, same_batch = _one_by_one(side), _all_at_once(side)
     print(f"equal output: {same_one} one by one, {same_batch} in batch")
     print(f"peak memory of this process, two copies of the weights: {_peak_mb():.0f} MB")
 
@@ -80,15 +92,10 @@ def _prompts(options: argparse.Namespace) -> list[Any]:
     return [AssayFormat().direct(item, rubric, 0) for item, rubric in asked]
 
 
-def _one_by_one(
-    options: argparse.Namespace,
-    engine: Any,
-    plain: Any,
-    llama: LlamaServer | None,
-    prompts: list[Any],
-    ids: list[list[int]],
-) -> str:
+def _one_by_one(side: SideBySide) -> str:
     """Item by item in turn, so that a slower minute of the machine meets all of them. Returns what was equal."""
+    options, engine, plain, llama = side.options, side.engine, side.plain, side.llama
+    prompts, ids = side.prompts, side.ids
     writing, silent = _samplings(options)
     plain_one, ours_one, silent_one, llama_one = Timed([], []), Timed([], []), Timed([], []), Timed([], [])
     singles = range(0, len(ids), max(1, len(ids) // options.singles))
@@ -107,15 +114,10 @@ def _one_by_one(
     return _equal(plain_one, ours_one)
 
 
-def _all_at_once(
-    options: argparse.Namespace,
-    engine: Any,
-    plain: Any,
-    llama: LlamaServer | None,
-    prompts: list[Any],
-    ids: list[list[int]],
-) -> str:
+def _all_at_once(side: SideBySide) -> str:
     """Returns what was equal."""
+    options, engine, plain, llama = side.options, side.engine, side.plain, side.llama
+    prompts, ids = side.prompts, side.ids
     writing, silent = _samplings(options)
     plain_batch, ours_batch, silent_batch, llama_batch = Timed([], []), Timed([], []), Timed([], []), Timed([], [])
     for start in range(0, len(ids), options.batch):

@@ -26,6 +26,8 @@ def test_the_names_change_places(feedback: str, other: str) -> None:
         "Response A is right; B guesses.",
         "Option A is better than Option B.",
         "Response A is ranked first.",
+        "First one is short, unlike Response B.",
+        "Response 1 is better.",
         "The former is right, unlike Response B.",
         "Copy it from server A; Response B does so.",
         "A clear answer, unlike Response B.",

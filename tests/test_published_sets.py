@@ -80,9 +80,11 @@ def test_every_set_of_the_paper_says_what_it_is_and_how_to_get_it() -> None:
         assert one.mode == one.name.partition("/")[2].partition("_")[0]
         assert one.size > 100
         assert one.labels
-        assert f"python3 launch.py bench get {one.name} " in one.cure
-        assert "--from FILE" in one.cure
-        assert one.cure.startswith("Run: ") == (one.hub is not None)
+        get = f"python3 launch.py bench get {one.name}"
+        if one.hub is None:
+            assert f"and run: {get} --from FILE, where FILE is that one." in one.cure
+        else:
+            assert one.cure.startswith(f"Run: {get} (or with --from FILE, where FILE is ")
 
 
 def test_the_mean_of_gpt4s_scores_is_the_label_and_people_come_first(tmp_path: Path) -> None:
