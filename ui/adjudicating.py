@@ -12,6 +12,7 @@ from backend.errors import InvalidInputError
 from backend.results import order_words, parse_order
 from backend.types import SCORES, Mode
 from ui.adjudicating_render import case_html, queue_list
+from ui.events import LATEST, QUIET, Update, on_arrival
 from ui.labels import WINNER_CHOICES
 from ui.services import Services
 from ui.shell import shown, tell
@@ -29,7 +30,6 @@ element.addEventListener("click", (event) => {
     trigger("select", {item: Number(button.dataset.item)});
 });
 """
-Update = dict[Component, Any]
 
 
 def build(services: Services) -> None:
@@ -65,15 +65,14 @@ class _AdjudicationPage:
 
     def wire(self) -> None:
         """Join the components to their handlers."""
-        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         case = [self.opened, self.click, self.case, self.form, self.score, self.winner, self.order, self.reason]
         chosen = {self.project, self.why, self.names}
-        gr.context.Context.root_block.load(self._arrive, chosen, [self.project, self.queue, *case], **private)
-        gr.on([self.project.input, self.why.input], self._choose, chosen, [self.queue, *case], **private)
-        self.queue.select(self._open, {self.names}, case, **private)
-        self.names.input(self._redraw, {self.opened, self.names}, [self.case], **private)
+        on_arrival(self._arrive, chosen, [self.project, self.queue, *case])
+        gr.on([self.project.input, self.why.input], self._choose, chosen, [self.queue, *case], **QUIET, **LATEST)
+        self.queue.select(self._open, {self.names}, case, **QUIET, **LATEST)
+        self.names.input(self._redraw, {self.opened, self.names}, [self.case], **QUIET, **LATEST)
         fields = {*chosen, self.opened, self.click, self.score, self.winner, self.order, self.reason}
-        self.decide.click(self._decide, fields, [self.queue, *case], **private)
+        self.decide.click(self._decide, fields, [self.queue, *case], **QUIET)
 
     @shown
     def _arrive(self, data: Mapping[Component, Any]) -> Update:

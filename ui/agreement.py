@@ -18,11 +18,11 @@ from backend.types import Mode
 from ui.agreement_export import csv_zip, figures, html_report, table_html
 from ui.agreement_tables import tables
 from ui.agreement_words import counts_words, missing_words, selection_words
+from ui.events import LATEST, PRIVATE, QUIET, Update, on_arrival
 from ui.figure_table import Table
 from ui.saved_figure import SavedFigure
 from ui.shell import escape, shown
 
-Update = dict[Component, Any]
 MODES = [("Score", "direct"), ("Pair", "pairwise"), ("Ranking", "ranking")]
 KINDS = [
     ("Blind if enough", ""),
@@ -133,33 +133,29 @@ class _AgreementPage:
         self._file = gr.File(label="To hand over", visible=False)
 
     def wire(self) -> None:
-        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         found: list[Component] = [self._summary, self._switch_on, self._switch_off]
         below: list[Component] = []
         for section in self._sections:
             found += section.components
             below += section.figure_parts
         choices: list[Component] = [self._model, self._rubric, self._people, self._project]
-        arrived = gr.context.Context.root_block.load(self._choices, [self._mode], choices, **quiet)
-        switched = self._mode.input(self._choices, [self._mode], choices, **quiet)
+        arrived = on_arrival(self._choices, [self._mode], choices)
+        switched = self._mode.input(self._choices, [self._mode], choices, **QUIET, **LATEST)
         changes = [
             self._model.input, self._rubric.input, self._kind.input, self._people.input,
             self._project.input, self._since.submit, self._until.submit,
         ]  # fmt: skip
         for compared in (
-            arrived.success(self._compare, self._filters, found, **quiet),
-            switched.success(self._compare, self._filters, found, **quiet),
-            gr.on(
-                changes, self._compare, self._filters, found, api_visibility="private",
-                show_progress_on=[self._summary],
-            ),
-        ):  # fmt: skip
-            compared.success(self._draw, self._filters, below, **quiet)
+            arrived.success(self._compare, self._filters, found, **QUIET),
+            switched.success(self._compare, self._filters, found, **QUIET, **LATEST),
+            gr.on(changes, self._compare, self._filters, found, **PRIVATE, **LATEST, show_progress_on=[self._summary]),
+        ):
+            compared.success(self._draw, self._filters, below, **QUIET, **LATEST)
         for button, switch in ((self._switch_on, self._recalibrate), (self._switch_off, self._leave_as_it_is)):
-            switched = button.click(switch, [self._project], [], api_visibility="private")
-            switched.success(self._compare, self._filters, found, **quiet)
-        self._make_report.click(self._report, self._filters, [self._file], api_visibility="private")
-        self._make_tables.click(self._tables, self._filters, [self._file], api_visibility="private")
+            switched = button.click(switch, [self._project], [], **PRIVATE)
+            switched.success(self._compare, self._filters, found, **QUIET)
+        self._make_report.click(self._report, self._filters, [self._file], **PRIVATE)
+        self._make_tables.click(self._tables, self._filters, [self._file], **PRIVATE)
 
     # Handlers
 

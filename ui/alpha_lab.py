@@ -13,7 +13,7 @@ from ui.alpha_live import LivePane
 from ui.alpha_mix import MixPane
 from ui.alpha_sweep import SweepPane
 from ui.draft import keep_draft, restore_draft
-from ui.events import QUIET, Update, on_arrival
+from ui.events import LATEST, QUIET, Update, on_arrival
 from ui.fields import NONE, picked, shown_if_any
 from ui.model_render import kind_words
 from ui.services import Services
@@ -60,7 +60,7 @@ class _AlphaLabPage:
 
         gr.on(
             [field.change for field in self.mix.fields], self._preview, mixed, self.mix.previewed,
-            trigger_mode="always_last", **QUIET,
+            **QUIET, **LATEST,
         )  # fmt: skip
         self.mix.merge.click(self._merge, mixed, told, **QUIET)
         self.mix.merge_and_activate.click(self._merge_and_activate, mixed, told, **QUIET)

@@ -13,7 +13,7 @@ from backend.rubrics import RubricLibrary
 from backend.types import Item, Rubric
 from ui import alpha_render, charts
 from ui.alpha_mix import MixPane
-from ui.events import QUIET, Update
+from ui.events import LATEST, QUIET, Update
 from ui.examples import EXAMPLES, Example
 from ui.fields import picked, shown_if_any
 from ui.shell import shown
@@ -90,8 +90,8 @@ class LivePane:
         answered = [self.status, self.result, self.chart, self.side_by_side, self.trail]
         self.load.click(self._loader(mix), set(mix.fields), self.looked, **QUIET)
         self.clear.click(self._clear, None, self.looked, **QUIET)
-        mix.alpha.change(self._mover(mix), asked, answered, trigger_mode="always_last", **QUIET)
-        self.ask.click(self._asker(mix), asked, answered, trigger_mode="always_last", **QUIET)
+        mix.alpha.change(self._mover(mix), asked, answered, **QUIET, **LATEST)
+        self.ask.click(self._asker(mix), asked, answered, **QUIET, **LATEST)
         for button, example in self.examples:
             button.click(self._filler(example), None, self.fields, **QUIET)
 

@@ -16,7 +16,7 @@ from backend.types import Mode
 from ui import alpha_charts, alpha_render, job_list, sweep_render
 from ui.alpha_mix import MixPane
 from ui.bench_render import rows_words
-from ui.events import QUIET, Update
+from ui.events import LATEST, QUIET, Update
 from ui.fields import NONE, document, picked, picker, shown_if_any
 from ui.job_list import PRESS, opened_head
 from ui.shell import escape, shown, tell
@@ -123,13 +123,13 @@ class SweepPane:
         self.list.select(self._press, set(self.seen), outputs, **QUIET)
         gr.on(
             [self.direct_set.input, self.pairwise_set.input],
-            self._redraw, set(self.seen), outputs, trigger_mode="always_last", **QUIET,
+            self._redraw, set(self.seen), outputs, **QUIET, **LATEST,
         )  # fmt: skip
-        self.point.input(self._choose, set(self.seen), outputs, trigger_mode="always_last", **QUIET)
+        self.point.input(self._choose, set(self.seen), outputs, **QUIET, **LATEST)
         sized = [self.alphas, self.methods, self.sets, self.rows, self.base, self.joint]
         gr.on(
             [field.change for field in sized], self._measure, set(sized), [self.size, self.density, self.lambda_],
-            trigger_mode="always_last", **QUIET,
+            **QUIET, **LATEST,
         )  # fmt: skip
 
     def offer_sets(self) -> Update:

@@ -17,6 +17,7 @@ from backend.errors import SHOWN
 from backend.jobs import Jobs, JobState, JobView
 from ui import bench_charts, bench_render
 from ui.asker import Who
+from ui.events import LATEST, QUIET, Update
 from ui.fields import picked, shown_if_any
 from ui.job_list import opened_head
 from ui.saved_figure import SavedFigure
@@ -29,7 +30,6 @@ FIGURES = {
     "bench-categories": ("By category", bench_charts.by_category),
 }
 TO_ITEMS = "() => { document.querySelector('#bench-items')?.scrollIntoView({block: 'start'}); }"
-Update = dict[Component, Any]
 
 
 class OpenedRun:
@@ -62,10 +62,10 @@ class OpenedRun:
         shown_of_it = [self.panel, self.title, self.tables, self.exports, *self.files]
         return [*shown_of_it, self.items, self.items_file, self.drawn_set, self.why, *figures]
 
-    def wire(self, private: dict[str, Any]) -> None:
-        opened = self.tables.select(self._behind, {self._opened}, [self.items, self.items_file], **private)
-        opened.then(None, None, None, js=TO_ITEMS, **private)
-        self.drawn_set.input(self._redraw, {self._opened, self.drawn_set}, self.outputs, **private)
+    def wire(self) -> None:
+        opened = self.tables.select(self._behind, {self._opened}, [self.items, self.items_file], **QUIET, **LATEST)
+        opened.then(None, None, None, js=TO_ITEMS, **QUIET)
+        self.drawn_set.input(self._redraw, {self._opened, self.drawn_set}, self.outputs, **QUIET, **LATEST)
 
     def show(self, job: JobView) -> Update:
         """The whole of it, its first set drawn."""

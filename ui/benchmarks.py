@@ -18,6 +18,7 @@ from backend.types import Mode
 from ui import alpha_charts, bench_render, job_list, progress
 from ui.bench_opened import OpenedRun
 from ui.draft import keep_draft, restore_draft
+from ui.events import LATEST, QUIET, Update, on_arrival
 from ui.fields import NONE, picked, shown_if_any
 from ui.job_list import PRESS
 from ui.saved_figure import SavedFigure
@@ -28,7 +29,6 @@ DRAFT = "assay.benchmarks.2"
 LIST_NAME = "Benchmark runs"
 REFRESH_SECONDS = 1.0
 ROWS = 200
-Update = dict[Component, Any]
 
 
 def build(services: Services) -> None:
@@ -74,24 +74,23 @@ class _BenchmarksPage:
         self.timer = gr.Timer(REFRESH_SECONDS, active=False)
 
     def wire(self) -> None:
-        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         asked = [self.judges, self.sets, self.rows, self.consistency]
         seen = {self.status, self.list, self.opened, self.drawn, self.ended}
         looked = [self.status, self.list, self.opened, self.drawn, self.ended, *self.run.outputs]
-        self.start.click(self._start, set(asked) | seen, looked, **private)
-        self.list.select(self._press, seen, looked, **private)
-        self.timer.tick(self._look, seen, looked, **private)
+        self.start.click(self._start, set(asked) | seen, looked, **QUIET)
+        self.list.select(self._press, seen, looked, **QUIET)
+        self.timer.tick(self._look, seen, looked, **QUIET)
         gr.on(  # what a run has read by its end is not missing any more
             [field.change for field in (*asked, self.ended)], self._measure, set(asked), [self.size],
-            trigger_mode="always_last", **private,
+            **QUIET, **LATEST,
         )  # fmt: skip
-        self.run.wire(private)
+        self.run.wire()
         kept = [*asked, self.opened]
         keep_draft(DRAFT, kept)
         arrived = [self.judges, self.sets, self.note, self.timer, self.curve_note, *self.curve.parts]
-        loaded = gr.context.Context.root_block.load(self._arrive, None, arrived, **private)
+        loaded = on_arrival(self._arrive, None, arrived)
         restored = restore_draft(loaded, DRAFT, kept, [[], [], ROWS, False, NONE])
-        restored.then(self._look, seen, looked, **private)
+        restored.then(self._look, seen, looked, **QUIET)
 
     # Handlers
 

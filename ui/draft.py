@@ -12,7 +12,7 @@ import gradio as gr
 from gradio.components import Component
 from gradio.events import Dependency
 
-from ui.events import PRIVATE
+from ui.events import LATEST, PRIVATE
 
 
 def keep_draft(key: str, fields: Sequence[Component]) -> None:
@@ -25,7 +25,7 @@ def keep_draft(key: str, fields: Sequence[Component]) -> None:
         }}
         return [];
     }}"""
-    gr.on([field.change for field in fields], None, list(fields), None, js=script, **PRIVATE)
+    gr.on([field.change for field in fields], None, list(fields), None, js=script, **PRIVATE, **LATEST)
 
 
 def restore_draft(after: Dependency, key: str, fields: Sequence[Component], defaults: Sequence[Any]) -> Dependency:

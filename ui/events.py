@@ -13,6 +13,9 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 """Of an event that is no endpoint: what programs may call is in endpoints.py."""
 QUIET: dict[str, Any] = {**PRIVATE, "show_progress": "hidden"}
 """And it draws no spinner over what it changes: it is quick, or tells by itself how far it is."""
+LATEST: dict[str, Any] = {"trigger_mode": "always_last"}
+"""Of an event by which a person chooses what to see: a choice made while the one before is still being answered is
+answered next. Gradio's own default drops it, and the page would show what nobody asked for."""
 
 
 def on_arrival(

@@ -9,7 +9,7 @@ from backend.history import Agreement, Filter, History, HistoryPage
 from backend.labels import Labels
 from backend.types import Mode
 from ui import charts, render
-from ui.events import PRIVATE, QUIET, Update, on_arrival
+from ui.events import LATEST, PRIVATE, QUIET, Update, on_arrival
 from ui.fields import shown_if_any
 from ui.history_render import MODE_NAMES, history_table, pager_words
 from ui.labels import LabelPanel
@@ -94,10 +94,12 @@ class _HistoryPage:
         arrived = on_arrival(self._arrive, None, [self._model, self._rubric, *paged, *opened])
         arrived.success(None, None, None, js=SHOW_OPENED, **QUIET)
         changes = [self._model.input, self._rubric.input, self._mode.input, self._agreement.input, self._text.submit]
-        gr.on(changes, self._first_page, self._filters, paged, **PRIVATE, show_progress_on=[self._table])
+        gr.on(changes, self._first_page, self._filters, paged, **PRIVATE, **LATEST, show_progress_on=[self._table])
         self._previous.click(self._newer, [self._number, *self._filters], paged, **QUIET)
         self._next.click(self._older, [self._number, *self._filters], paged, **QUIET)
-        self._table.select(self._open, None, opened, **QUIET).success(None, None, None, js=SHOW_OPENED, **QUIET)
+        self._table.select(self._open, None, opened, **QUIET, **LATEST).success(
+            None, None, None, js=SHOW_OPENED, **QUIET
+        )
         for saved in self._panel.saved:
             saved.success(self._same_page, [self._number, *self._filters], paged, **QUIET)
 

@@ -16,7 +16,7 @@ from backend.served import Phase
 from backend.types import SCORES, Item, Rubric, Sampling
 from ui import charts, progress, render
 from ui.draft import keep_draft, restore_draft
-from ui.events import PRIVATE, QUIET, Update, on_arrival
+from ui.events import LATEST, PRIVATE, QUIET, Update, on_arrival
 from ui.examples import EXAMPLES, Example
 from ui.fields import picked, shown_if_any
 from ui.judge_item import BOXES, ItemPane, judge_label
@@ -193,10 +193,10 @@ class _JudgePage:
         gr.on(
             [self.rubric_source.change, self.rubric_id.change],
             self._show_rubric, {self.rubric_source, self.rubric_id},
-            [self.rubric_id, self.rubric_text, self.library_rubric, self.in_place], **QUIET,
+            [self.rubric_id, self.rubric_text, self.library_rubric, self.in_place], **QUIET, **LATEST,
         )  # fmt: skip
         compared = self._compared_fields
-        gr.on([field.change for field in compared], None, compared, [self.outdated], js=HAS_CHANGED, **QUIET)
+        gr.on([field.change for field in compared], None, compared, [self.outdated], js=HAS_CHANGED, **QUIET, **LATEST)
 
         self.judge.click(self._judge, form, outputs, concurrency_limit=None, **QUIET)
         self.cancel.click(self._cancel, [self.run_id], None, queue=False, **QUIET)

@@ -9,7 +9,7 @@ from gradio.components import Component
 from backend.errors import SHOWN, InvalidInputError
 from backend.labelling_desk import Given, Task
 from backend.projects import ProjectState, ProjectView
-from ui.events import QUIET, Update, on_arrival
+from ui.events import LATEST, QUIET, Update, on_arrival
 from ui.labelling_render import Seen, board, nothing_left, recent_list, reveal
 from ui.services import Services
 from ui.shell import shown, tell
@@ -133,7 +133,7 @@ class _LabellingPage:
         """Join the components to their handlers."""
         outputs = [self.project, self.board, self.reveal, self.recent]
         on_arrival(self._arrive, {self.project}, outputs)
-        self.project.input(self._choose, {self.project}, outputs, **QUIET)
+        self.project.input(self._choose, {self.project}, outputs, **QUIET, **LATEST)
         self.board.select(self._act, {self.project}, outputs, **QUIET)
         self.recent.select(self._reopen, {self.project}, outputs, **QUIET)
 

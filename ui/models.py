@@ -10,7 +10,7 @@ from backend.model_views import ModelView, Presence
 from backend.registering import RegisteringPhase
 from backend.served import ChangePhase
 from ui import making_charts, model_render, progress
-from ui.events import QUIET, Update, on_arrival
+from ui.events import LATEST, QUIET, Update, on_arrival
 from ui.fields import shown_if_any
 from ui.services import Services
 from ui.shell import shown, tell
@@ -123,9 +123,11 @@ class _ModelsPage:
         arrived = on_arrival(self._arrive, now, everything)
         arrived.success(None, None, None, js=SHOW_OPENED, **QUIET)
         self._poll.tick(self._look, [*now, self._seen], everything, **QUIET)
-        self._all.input(self._list, now, [self._table], **QUIET)
+        self._all.input(self._list, now, [self._table], **QUIET, **LATEST)
         for clicked in (self._table, self._words):
-            clicked.select(self._open, now, everything, **QUIET).success(None, None, None, js=SHOW_OPENED, **QUIET)
+            clicked.select(self._open, now, everything, **QUIET, **LATEST).success(
+                None, None, None, js=SHOW_OPENED, **QUIET
+            )
         gr.on(
             [self._register.click, self._place.submit], self._begin_to_register, [self._place], told, **QUIET
         ).success(lambda: "", None, [self._place], **QUIET)

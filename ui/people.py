@@ -8,7 +8,7 @@ from gradio.components import Component
 
 from backend.accounts import Person, Role
 from backend.errors import InvalidInputError
-from ui.events import QUIET, Update, on_arrival
+from ui.events import LATEST, QUIET, Update, on_arrival
 from ui.services import Services
 from ui.shell import escape, shown, tell
 
@@ -58,7 +58,7 @@ class _PeoplePage:
         """Join the components to their handlers."""
         listed = [self.table, self.person]
         on_arrival(self._arrive, None, listed)
-        self.person.input(self._show_role, {self.person}, [self.new_role], **QUIET)
+        self.person.input(self._show_role, {self.person}, [self.new_role], **QUIET, **LATEST)
         new = {self.name, self.password, self.role}
         self.add.click(self._add, new, [*listed, self.name, self.password], **QUIET)
         self.change_role.click(self._change_role, {self.person, self.new_role}, listed, **QUIET)

@@ -13,7 +13,7 @@ from backend.rubric_drafts import RubricDraft
 from backend.rubrics import RubricLibrary, RubricView
 from backend.types import SCORES, digest_of
 from ui.draft import keep_draft, restore_draft
-from ui.events import PRIVATE, QUIET, Update, on_arrival
+from ui.events import LATEST, PRIVATE, QUIET, Update, on_arrival
 from ui.fields import shown_if_any
 from ui.rubric_render import LEVEL_LABELS, card_list, heading, import_report, import_title, version_list
 from ui.shell import shown, tell
@@ -127,9 +127,9 @@ class _RubricsPage:
 
         gr.on(
             [self.search.change, self.archived.change], self._find, form, [self.cards],
-            trigger_mode="always_last", **QUIET,
+            **QUIET, **LATEST,
         )  # fmt: skip
-        self.cards.select(self._open, form, outputs, **QUIET)
+        self.cards.select(self._open, form, outputs, **QUIET, **LATEST)
         self.new.click(self._new, form, outputs, **QUIET)
         self.save.click(self._save, form, outputs, **QUIET)
         self.discard.click(self._discard, form, outputs, **QUIET)

@@ -1,13 +1,15 @@
 """The history page in a real browser: find, open, label, undo and compare, and what hostile texts don't do."""
 
+import time
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import gradio as gr
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from backend.history import History
+from backend.history import History, HistoryPage
 from backend.labels import Labels
 from db.session import Store
 from tests.browser.conftest import Serve
@@ -35,12 +37,17 @@ def labels(bench: Bench) -> Labels:
 
 
 @pytest.fixture
-def url(bench: Bench, labels: Labels, serve: Serve) -> Iterator[str]:
+def found(bench: Bench) -> History:
+    return History(bench.store)
+
+
+@pytest.fixture
+def url(bench: Bench, labels: Labels, found: History, serve: Serve) -> Iterator[str]:
     with gr.Blocks(title="Assay", analytics_enabled=False) as demo:
         header("The first page.")
     with demo.route("History", "history"):
         header("What was said of what.")
-        history.build(History(bench.store), labels, lambda: bench.author_id)
+        history.build(found, labels, lambda: bench.author_id)
     with serve(demo) as url:
         yield f"{url}/history"
 
@@ -208,6 +215,25 @@ def test_filters_and_search_narrow_the_table(page: Page, url: str, bench: Bench,
     expect(rows(page)).to_have_count(2)
     page.get_by_label("Search").fill("penguin")
     page.keyboard.press("Enter")
+    expect(page.get_by_text("Nothing matches.")).to_be_visible()
+
+
+def test_a_filter_chosen_while_the_one_before_is_being_answered_counts(
+    page: Page, url: str, bench: Bench, found: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.direct(4)
+    bench.pairwise("A")
+    visit(page, url)
+    expect(rows(page)).to_have_count(2)
+    at_once = found.page
+
+    def slowly(*asked: Any) -> HistoryPage:
+        time.sleep(2)
+        return at_once(*asked)
+
+    monkeypatch.setattr(found, "page", slowly)
+    choose(page, "Mode", "Score")
+    choose(page, "Agreement", "Overridden")
     expect(page.get_by_text("Nothing matches.")).to_be_visible()
 
 
