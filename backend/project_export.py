@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from backend.accounts import Role, require_role
 from backend.batch_job import item_of
 from backend.errors import InvalidInputError
+from backend.passes import Pass
 from backend.project_state import item_state, policy_state, verdict_state
 from backend.projects import RUSHED_SECONDS, project_row
 from backend.recalibration import score_of
@@ -35,13 +36,14 @@ LONG_FIELDS = (
     "annotator", "blind", "seen_verdict", "shown_order", "stream", "sampling_probability",
     "round", "seconds", "rushed", "agrees", "note", "label_id",
     "supersedes", "stands", "verdict_id", "status", "expected_score", "recalibrated_score", "confidence", "p_a",
-    "order_sensitive", "feedback", "judge", "judge_digest", "model_digest", "format_digest", "engine",
+    "order_sensitive", "feedback", "feedback_on", "judge", "judge_digest", "model_digest", "format_digest", "engine",
     "rubric_version_id", "at", "state",
 )  # fmt: skip
 """Of the long form. kind: item (as imported), blind, agree, override, withdrawn (labels), adjudication, or verdict.
 
 state: what the other columns do not say and a restored project needs (backend.project_restore).
 stream, sampling_probability: of an item, and of a label the ones that its item was served with.
+feedback_on: of each feedback which response it is on or, of a pair, which one the judge knew as Response A and B.
 recalibrated_score: where the project's is switched on, by a curve that no label of the item was fitted to."""
 Row = dict[str, Any]
 
@@ -197,6 +199,7 @@ def _decision_fields(decision: rows.Adjudication, author: str, stands: bool) -> 
 def _verdict_fields(verdict: rows.Verdict) -> Row:
     judge, model = verdict.judge, verdict.judge.model_version
     ranked = None if verdict.ranking is None else verdict.ranking["ranked"]
+    written = [one for one in verdict.readings if one.reading.feedback]
     return {
         "kind": "verdict",
         "score": verdict.score,
@@ -209,7 +212,8 @@ def _verdict_fields(verdict: rows.Verdict) -> Row:
         "confidence": verdict.confidence,
         "p_a": verdict.p_a,
         "order_sensitive": verdict.order_sensitive,
-        "feedback": "\n\n".join(one.reading.feedback for one in verdict.readings if one.reading.feedback),
+        "feedback": "\n\n".join(one.reading.feedback for one in written),
+        "feedback_on": "; ".join(Pass(one.first, one.second).label for one in written),
         "judge": model.name,
         "judge_digest": judge.digest,
         "model_digest": model.digest,

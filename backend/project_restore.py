@@ -28,7 +28,8 @@ from db.session import Store
 
 TEXTS = frozenset(
     ("project", "external_id", "mode", "kind", "instruction", "reference", "criterion", "annotator", "stream", "note",
-     "winner", "status", "feedback", "judge", "judge_digest", "model_digest", "format_digest", "engine", "at",
+     "winner", "status", "feedback", "feedback_on", "judge", "judge_digest", "model_digest", "format_digest", "engine",
+     "at",
      *(f"level_{score}" for score in SCORES))
 )  # fmt: skip
 """Columns of the long form that are text as they stand; of a file of text alone the others are JSON."""

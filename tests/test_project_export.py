@@ -86,6 +86,7 @@ def test_the_long_form_tells_each_label_and_each_verdict_with_its_maker(bench: P
     ]
     verdicts = [row for row in rows if row["kind"] == "verdict"]
     assert all(len(row["judge_digest"]) == len(row["model_digest"]) == 64 and row["feedback"] for row in verdicts)
+    assert {row["feedback_on"] for row in verdicts} == {"Response A"}
 
 
 def test_no_cell_of_a_csv_is_a_formula(bench: ProjectBench) -> None:

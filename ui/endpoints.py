@@ -20,6 +20,7 @@ from backend.errors import InvalidInputError
 from backend.history import NO_RESULT_WORDS, VerdictDetail
 from backend.judging import Question, RunPhase
 from backend.labelling_desk import Given, Task
+from backend.passes import Pass
 from backend.project_export import FORMS
 from backend.projects import ItemOrder, ProjectDraft
 from backend.results import result_words
@@ -66,7 +67,8 @@ class _Endpoints:
             feedback: Whether the judge writes feedback too, which takes longer.
 
         Returns:
-            The verdict: its id, its result in words and in numbers, its feedback, and who made it.
+            The verdict: its id, its result in words and in numbers, its feedback and what each is on (of a pair which
+            was Response A and which Response B to the judge), and who made it.
         """
         view = rubric_named(self._services.library, rubric)
         item = Item(instruction, tuple(responses), reference if reference.strip() else None)
@@ -355,13 +357,15 @@ class _Endpoints:
 
 def verdict_fields(detail: VerdictDetail) -> Fields:
     """A verdict as JSON values."""
+    written = [one for one in detail.readings if one.reading.feedback]
     return {
         "verdict": detail.id,
         "mode": detail.mode,
         "result": NO_RESULT_WORDS if detail.result is None else result_words(detail.result),
         "details": None if detail.result is None else asdict(detail.result),
         "order_sensitive": detail.order_sensitive,
-        "feedback": [one.reading.feedback for one in detail.readings if one.reading.feedback],
+        "feedback": [one.reading.feedback for one in written],
+        "feedback_on": [Pass(one.first, one.second).label for one in written],
         "model": detail.maker.model_name,
         "maker": detail.maker_digest,
         "rubric": detail.rubric_name,
