@@ -157,6 +157,9 @@ class Serving:
             self._install(served, self._load)
 
     def _report(self, message: str, fraction: float | None) -> None:
+        """Also a line in the log for each thing that is begun, not for each step of it."""
+        if message.partition(":")[0] != self._state.message.partition(":")[0]:
+            log.info("judge: %s", message)
         self._state = ServingState(Phase.LOADING, message, fraction)
 
     def _install(self, served: Served, load: Loader) -> Served | None:

@@ -24,7 +24,7 @@ def test_each_dev_set_has_a_line_of_its_own_with_metric_and_n() -> None:
     points = [DevPoint(10, "hhh", "accuracy", 0.6, 80), DevPoint(20, "hhh", "accuracy", 0.7, 80)]
     points += [DevPoint(10, "vicuna", "pearson", None, 120), DevPoint(20, "vicuna", "pearson", 0.3, 120)]
     figure = training_charts.agreement(points, of=40)
-    assert [line.name for line in figure.data] == ["hhh (accuracy, n = 80)", "vicuna (pearson, n = 120)"]
+    assert [line.name for line in figure.data] == ["hhh (accuracy, n = 80)", "vicuna (Pearson, n = 120)"]
     assert [list(line.x) for line in figure.data] == [[10, 20], [20]]
     assert len({line.marker.symbol for line in figure.data}) == 2
 

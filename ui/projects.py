@@ -90,44 +90,45 @@ class _ProjectsPage:
             self.project = gr.Dropdown([], label="Open project", filterable=False, min_width=180)
             self.archived = gr.Checkbox(label="Show archived", container=False)
         self.card = gr.HTML("", label="How far it is")
-        with gr.Row(elem_classes="assay-tools"):
-            self.judge = gr.Button("Judge all items", size="sm", min_width=120)
-            self.retry = gr.Button("Try failed again", size="sm", min_width=120)
-            self.pause = gr.Button("Pause", size="sm", min_width=80)
-            self.resume = gr.Button("Resume", size="sm", min_width=80)
-            self.cancel = gr.Button("Cancel", size="sm", min_width=80)
-        with gr.Accordion("Import items", open=True):
-            self.file = gr.File(
-                label="File", file_count="single", type="filepath", height=150,
-                file_types=[".csv", ".tsv", ".jsonl", ".json", ".parquet", ".xlsx"],
-            )  # fmt: skip
-            self.hub = gr.Textbox(
-                label="Or a data set of the hub", max_lines=1, placeholder="organisation/name, then Enter"
-            )
-            with gr.Row():
-                self.columns = {
-                    part: gr.Textbox(label=label, max_lines=1, min_width=160) for part, label in COLUMNS.items()
-                }
-            self.preview = gr.HTML("", label="Preview of the file")
+        with gr.Column(visible=False) as self.actions:
             with gr.Row(elem_classes="assay-tools"):
-                self.look = gr.Button("Preview again", size="sm", min_width=120)
-                self.leave_out = gr.Checkbox(label="Leave out rows that can't be used", container=False)
-                self.take = gr.Button("Import", variant="primary", size="sm", min_width=100)
-            self.report = gr.HTML("", label="What became of the import")
-        with gr.Accordion("Export", open=False):
-            with gr.Row():
-                self.form = gr.Dropdown(list(FORMS), value="long", label="Form", min_width=160)
-                self.suffix = gr.Dropdown(list(SUFFIXES), value=".csv", label="File type", min_width=120)
-            self.export = gr.Button("Make the file", size="sm")
-            self.exported = gr.File(label="Exported file", interactive=False, height=80)
-        with gr.Row(elem_classes="assay-tools"):
-            self.close = gr.Button("Close", size="sm", min_width=90)
-            self.reopen = gr.Button("Reopen", size="sm", min_width=90)
-            self.archive = gr.Button("Archive", size="sm", min_width=90)
+                self.judge = gr.Button("Judge all items", size="sm", min_width=120)
+                self.retry = gr.Button("Try failed again", size="sm", min_width=120)
+                self.pause = gr.Button("Pause", size="sm", min_width=80)
+                self.resume = gr.Button("Resume", size="sm", min_width=80)
+                self.cancel = gr.Button("Cancel", size="sm", min_width=80)
+            with gr.Accordion("Import items", open=True):
+                self.file = gr.File(
+                    label="File", file_count="single", type="filepath", height=150,
+                    file_types=[".csv", ".tsv", ".jsonl", ".json", ".parquet", ".xlsx"],
+                )  # fmt: skip
+                self.hub = gr.Textbox(
+                    label="Or a data set of the hub", max_lines=1, placeholder="organisation/name, then Enter"
+                )
+                with gr.Row():
+                    self.columns = {
+                        part: gr.Textbox(label=label, max_lines=1, min_width=160) for part, label in COLUMNS.items()
+                    }
+                self.preview = gr.HTML("", label="Preview of the file")
+                with gr.Row(elem_classes="assay-tools"):
+                    self.look = gr.Button("Preview again", size="sm", min_width=120)
+                    self.leave_out = gr.Checkbox(label="Leave out rows that can't be used", container=False)
+                    self.take = gr.Button("Import", variant="primary", size="sm", min_width=100)
+                self.report = gr.HTML("", label="What became of the import")
+            with gr.Accordion("Export", open=False):
+                with gr.Row():
+                    self.form = gr.Dropdown(list(FORMS), value="long", label="Form", min_width=160)
+                    self.suffix = gr.Dropdown(list(SUFFIXES), value=".csv", label="File type", min_width=120)
+                self.export = gr.Button("Make the file", size="sm")
+                self.exported = gr.File(label="Exported file", interactive=False, height=80)
+            with gr.Row(elem_classes="assay-tools"):
+                self.close = gr.Button("Close", size="sm", min_width=90)
+                self.reopen = gr.Button("Reopen", size="sm", min_width=90)
+                self.archive = gr.Button("Archive", size="sm", min_width=90)
 
     def wire(self) -> None:
         """Join the components to their handlers."""
-        listed = [self.project, self.card, self.rubrics]
+        listed = [self.project, self.card, self.actions, self.rubrics]
         opened = {self.project, self.archived}
         on_arrival(self._arrive, opened, listed)
         self.archived.change(self._arrive, opened, listed, **QUIET)
@@ -136,9 +137,9 @@ class _ProjectsPage:
         new = {self.name, self.mode, self.rubrics, self.guidelines, self.blind, self.people, self.repeats, self.order}
         new |= {self.share, self.foremost}
         self.order.change(self._show_streams, [self.order], [self.streams], **QUIET)
-        self.create.click(self._create, {*new, *opened}, [self.project, self.card, self.name], **QUIET)
+        self.create.click(self._create, {*new, *opened}, [self.project, self.card, self.actions, self.name], **QUIET)
         lost = {self.saved, self.new_name, *opened}
-        self.restore.click(self._restore, lost, [self.project, self.card, self.restored], **QUIET)
+        self.restore.click(self._restore, lost, [self.project, self.card, self.actions, self.restored], **QUIET)
         fields = {self.project, self.file, self.hub, self.leave_out, *self.columns.values()}
         guessed = [self.preview, self.report, *self.columns.values()]
         gr.on([self.file.upload, self.hub.submit], self._guess, fields, guessed, **QUIET)
@@ -165,6 +166,7 @@ class _ProjectsPage:
         return {
             self.project: gr.update(choices=[(view.name, view.id) for view in views], value=chosen),
             self.card: self._card(chosen),
+            self.actions: gr.update(visible=chosen is not None),
             self.rubrics: gr.update(choices=rubrics),
         }
 
@@ -204,7 +206,7 @@ class _ProjectsPage:
         """The list with a project that is new in it, and that project open."""
         views = self._services.projects.list(include_archived=bool(data[self.archived]))
         chosen = gr.update(choices=[(one.name, one.id) for one in views], value=project_id)
-        return {self.project: chosen, self.card: self._card(project_id)}
+        return {self.project: chosen, self.card: self._card(project_id), self.actions: gr.update(visible=True)}
 
     @shown
     def _guess(self, data: Mapping[Component, Any]) -> Update:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from backend.training_progress import DevPoint, LossPoint
 from ui.charts import GREY, TEAL, framed
+from ui.model_render import SHORT
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -62,7 +63,7 @@ def agreement(points: Sequence[DevPoint], of: int) -> Figure | None:
             Scatter(
                 x=[point.step for point in of_set],
                 y=[point.value for point in of_set],
-                name=f"{name} ({of_set[-1].metric}, n = {of_set[-1].n:,})",
+                name=f"{name} ({SHORT.get(of_set[-1].metric, of_set[-1].metric)}, n = {of_set[-1].n:,})",
                 mode="lines+markers",
                 line={"color": colour, "width": 2.5},
                 marker={"color": colour, "size": 8, "symbol": SYMBOLS[index % len(SYMBOLS)]},

@@ -147,7 +147,7 @@ def test_an_expert_is_trained_watched_and_its_card_shown(
     expect(job(page, 1).get_by_role("progressbar")).to_have_attribute("value", "0.500")
     opened = page.locator("#opened-training")
     expect(opened.locator(".js-plotly-plot")).to_have_count(2)
-    expect(opened).to_contain_text("vicuna (pearson, n = 120)")
+    expect(opened).to_contain_text("vicuna (Pearson, n = 120)")
     trainer.go_on(20)
     expect(opened.get_by_role("heading", name="An expert")).to_be_visible()
     expect(job(page, 1)).to_contain_text("done")
