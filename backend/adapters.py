@@ -15,11 +15,12 @@ COPIED = ("*.json", "*.jinja", "*.model")
 PREFIX = "base_model.model."
 
 
-def apply_adapter(base: Path, adapter: Path, folder: Path) -> None:
-    """Write base + adapter to `folder`: W + (lora_alpha / r) * B @ A in float32, then the base's dtype.
+def apply_adapter(base: Path, adapter: Path, folder: Path, *, weight: float = 1.0) -> None:
+    """Write base + weight times the adapter to `folder`.
 
-    Hu et al., "LoRA", arXiv 2106.09685, section 4.1. adapter: a folder with adapter_config.json and
-    adapter_model.safetensors as PEFT saves them. Raises ModelFilesError if a matrix fits no tensor of the base.
+    W + weight * (lora_alpha / r) * B @ A in float32, then the base's dtype: Hu et al., "LoRA", arXiv 2106.09685,
+    section 4.1. adapter: a folder with adapter_config.json and adapter_model.safetensors as PEFT saves them. Raises
+    ModelFilesError if a matrix fits no tensor of the base.
     """
     config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
     if (
@@ -29,7 +30,7 @@ def apply_adapter(base: Path, adapter: Path, folder: Path) -> None:
         or config.get("bias") != "none"
     ):
         raise ModelFilesError(f"The adapter in {adapter} is no plain LoRA adapter, and no other kind can be applied.")
-    scale = config["lora_alpha"] / config["r"]
+    scale = weight * config["lora_alpha"] / config["r"]
     matrices = load_file(adapter / "adapter_model.safetensors")
     waiting = {name.removeprefix(PREFIX).removesuffix(".lora_A.weight") for name in matrices if ".lora_A." in name}
     for shard in weight_files(base):

@@ -13,7 +13,7 @@ from backend.experts import DataSource, ExpertSpec, TrainedExpert, read_spec
 from backend.jobs import Handler, JobContext, JobKind, Jobs
 from backend.row_files import SUFFIXES
 from backend.starter import Report
-from backend.training_start import lora_of
+from backend.training_start import adapter_of, lora_of
 
 Train = Callable[[ExpertSpec, Path, Report, threading.Event], TrainedExpert]
 Record = Callable[[Path], int]
@@ -36,7 +36,7 @@ def placed(spec: ExpertSpec) -> ExpertSpec:
     """The same with every place of this machine written out from its root, since a training runs in another folder.
 
     The rank, alpha and layers of an expert that it goes on from are taken. Raises InvalidInputError for a base, rows or
-    an adapter that are not there: before hours in a queue.
+    adapters that are not there: before hours in a queue.
     """
     base = Path(spec.base).expanduser().absolute()
     if not (base / "config.json").is_file():
@@ -48,6 +48,9 @@ def placed(spec: ExpertSpec) -> ExpertSpec:
     if spec.start_from is not None:
         start = str(Path(spec.start_from).expanduser().absolute())
         found |= {"start_from": start, **lora_of(start)}
+    if spec.beside is not None:
+        found["beside"] = str(Path(spec.beside).expanduser().absolute())
+        adapter_of(found["beside"])
     return spec.model_copy(update=found)
 
 

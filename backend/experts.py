@@ -56,7 +56,9 @@ class ExpertSpec(BaseModel):
     of the verdict's cross-entropy, beside 1 for the mean over the feedback's tokens. soft_targets: learn people's
     shares; off learns the most frequent result alone. both_orders: a pair is learned in both orders,
     and a feedback in which the names of the responses can change places.
-    balance_length: as many pairs whose longer response wins as pairs whose shorter one does.
+    balance_length: as many pairs whose longer response wins as pairs whose shorter one does. beside: the expert that
+    this one shall be merged with, made by LoRA on the same base, or its adapter's folder: beside_weight times what it
+    has learned is added to the base while this one is trained, and left out of what is written.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,6 +69,8 @@ class ExpertSpec(BaseModel):
     data: tuple[DataSource, ...] = Field(min_length=1)
     dev: tuple[DataSource, ...] = ()
     start_from: str | None = Field(None, min_length=1)
+    beside: str | None = Field(None, min_length=1)
+    beside_weight: float = Field(1.0, gt=0, le=2)
     prompt_format: Literal["assay", "prometheus-2"] = "assay"
     method: Literal["lora", "full"] = "lora"
     lora_rank: int = Field(16, ge=1, le=1024)
@@ -102,11 +106,19 @@ class ExpertSpec(BaseModel):
             raise ValueError("start_from names an adapter, and the method full has none. Name the expert as the base")
         return self
 
+    @model_validator(mode="after")
+    def _learns_apart_from_what_is_beside(self) -> Self:
+        if self.beside is not None and self.method != "lora":
+            raise ValueError("beside needs the method lora: what full learns can't be told from what was beside it")
+        return self
+
     @property
     def digest(self) -> str:
         asked = self.model_dump(mode="json")
-        if self.start_from is None:
-            del asked["start_from"]  # so that trainings from before there was such a thing are found again
+        for later, without in (("start_from", ("start_from",)), ("beside", ("beside", "beside_weight"))):
+            if asked[later] is None:  # so that trainings from before there was such a thing are found again
+                for name in without:
+                    del asked[name]
         return digest_of("expert", asked)
 
     def folder(self, home: Path) -> Path:

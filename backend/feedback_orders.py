@@ -5,7 +5,8 @@ import re
 from backend.types import SIDES
 
 _OTHER = dict(zip(SIDES, reversed(SIDES), strict=True))
-_NAMED = re.compile(r"\b([Rr]esponses?) ([AB])(?: (and|or|nor|&) ([AB]))?\b")
+NAMED = re.compile(r"\b([Rr]esponses?) ([AB])(?: (and|or|nor|&) ([AB]))?\b")
+"""A response's name, the letter in group 2."""
 _UNSURE = re.compile(r"\b[AB]\b|(?i:\b(?:first|second|1st|2nd|former|latter|response [12ab])\b)")
 """May name a response by its place in another way; an English article at a sentence's start is among them."""
 
@@ -15,9 +16,9 @@ def in_other_order(feedback: str) -> str | None:
 
     "Response A and B", "Responses A or B" and the like are names. A feedback that names neither stays as it is.
     """
-    if _UNSURE.search(_NAMED.sub("", feedback)):
+    if _UNSURE.search(NAMED.sub("", feedback)):
         return None
-    return _NAMED.sub(_exchanged, feedback)
+    return NAMED.sub(_exchanged, feedback)
 
 
 def _exchanged(named: re.Match[str]) -> str:

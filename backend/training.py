@@ -37,7 +37,7 @@ from backend.training_card import card
 from backend.training_choice import Chosen, choose_rows
 from backend.training_encoding import Encoder
 from backend.training_rows import TrainingRow
-from backend.training_start import begin_at, card_before, matrices_digest
+from backend.training_start import adapter_of, begin_at, card_before, matrices_digest, require_base
 from backend.types import Mode
 from backend.whole_folders import MADE
 
@@ -200,8 +200,9 @@ def run(workplace: Path) -> None:
     encoder = Encoder(spec, tokenizer, prompt_format(spec.prompt_format))
     chosen = choose_rows(spec, spec.data)
     packs = _packs(spec, encoder, chosen)
+    ground, dtype = _ground(spec, base, workplace), getattr(torch, spec.dtype)
     model = AutoModelForCausalLM.from_pretrained(
-        base, dtype=getattr(torch, spec.dtype), use_safetensors=True, local_files_only=True, attn_implementation="sdpa"
+        ground, dtype=dtype, use_safetensors=True, local_files_only=True, attn_implementation="sdpa"
     )
     trainer = _trainer(spec, workplace, model, base, packs, DevSets(spec, encoder))
     if spec.start_from is not None:
@@ -219,6 +220,8 @@ def run(workplace: Path) -> None:
     (made / "README.md").write_text(told, "utf-8")
     _write_manifest(made, spec)
     made.rename(workplace / MADE)
+    if ground != base:
+        shutil.rmtree(ground, ignore_errors=True)
 
 
 def _packs(spec: ExpertSpec, encoder: Encoder, chosen: Chosen) -> list[Pack]:
@@ -237,6 +240,18 @@ def _packs(spec: ExpertSpec, encoder: Encoder, chosen: Chosen) -> list[Pack]:
     chosen.counts.tokens = sum(map(len, packs))
     chosen.counts.plain_tokens = sum(len(example.ids) for one in fitting for example in one.examples)
     return packs
+
+
+def _ground(spec: ExpertSpec, base: Path, workplace: Path) -> Path:
+    """The weights to train on: the base, or that and what the expert beside has learned, in a folder of its own."""
+    if spec.beside is None:
+        return base
+    require_base(spec.beside, base, workplace.parent)
+    folder = workplace / "ground"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    apply_adapter(base, adapter_of(spec.beside), folder, weight=spec.beside_weight)
+    return folder
 
 
 def _trainer(
@@ -341,6 +356,8 @@ def _write_manifest(folder: Path, spec: ExpertSpec) -> None:
     }
     if spec.start_from is not None:
         manifest["went_on_from"] = {"adapter": matrices_digest(spec.start_from)}
+    if spec.beside is not None:
+        manifest["trained_beside"] = {"adapter": matrices_digest(spec.beside), "weight": spec.beside_weight}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
 
 

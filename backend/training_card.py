@@ -39,10 +39,16 @@ def card(
     told = [json.loads(line) for line in progress]
     losses = [entry["loss"] for entry in told if "loss" in entry]
     measured = [entry for entry in told if "dev" in entry]
-    settings = spec.model_dump(mode="json", exclude={"data", "dev", "base", "start_from"})
+    settings = spec.model_dump(mode="json", exclude={"data", "dev", "base", "start_from", "beside", "beside_weight"})
     parts = [
         f"# {spec.name}",
         f"An expert trained on the format **{spec.format}**, {spec.method} on `{spec.base.rsplit('/', 1)[-1]}`.",
+        ""
+        if spec.beside is None
+        else (
+            f"It was made to be merged with `{spec.beside.rsplit('/', 1)[-1]}`: {spec.beside_weight:g} times what that "
+            "has learned was added to the base while it was trained. Alone it judges otherwise."
+        ),
         "## Data",
         _table(
             ("source", "licence", "rows drawn"),

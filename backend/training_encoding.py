@@ -1,14 +1,14 @@
 """Training rows as token sequences, and the places in them where something is learned."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backend.engines.tokenizer import PromptTokenizer
 from backend.experts import ExpertSpec
-from backend.feedback_orders import in_other_order
+from backend.feedback_orders import NAMED, in_other_order
 from backend.packing import Example, Goal
 from backend.prompts import Prompt, PromptFormat
 from backend.training_rows import TrainingRow
-from backend.types import Mode
+from backend.types import SIDES, Mode
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,25 @@ class Encoder:
         verdict = self._verdict(len(asked) + len(answer) - 1, tokens.choices, target)
         said = tokens.choices[max(range(len(target)), key=lambda i: target[i])]
         taught = {len(asked) + offset - 1: token for offset, token in enumerate(answer)}
+        early = self._named(feedback.strip(), SIDES[target.index(max(target))]) if row.mode is Mode.PAIRWISE else None
         if self._tokenizer.end_of_turn is not None:  # our engines stop at the verdict, other programs at this
             taught[verdict.place + 1] = self._tokenizer.end_of_turn
         written = [Goal(place, (token,), (1.0,), 1 / len(taught)) for place, token in taught.items()]
+        if early is not None:
+            written[early] = replace(written[early], weight=written[early].weight + verdict.weight)
         return Example((*asked, *answer, said), (*written, verdict))
+
+    def _named(self, feedback: str, winner: str) -> int | None:
+        """Which token of the feedback names the winner, if no response is named before it.
+
+        It gives the verdict away: all that is written after it, and the verdict, follows from it.
+        """
+        named = NAMED.search(feedback)
+        if named is None or named[2] != winner:
+            return None
+        before = self._tokenizer.encode_continuation(feedback[: named.end(2)])
+        aligned = before == self._tokenizer.encode_continuation(feedback)[: len(before)]
+        return len(before) - 1 if aligned else None
 
     def _verdict(self, place: int, choices: tuple[int, ...], target: tuple[float, ...]) -> Goal:
         if not self._spec.soft_targets:

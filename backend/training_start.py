@@ -1,4 +1,4 @@
-"""A training that goes on from an expert: the expert's LoRA matrices are where it begins."""
+"""A training that goes on from an expert, or takes place beside one: what it needs to know of the expert's adapter."""
 
 import json
 from pathlib import Path
@@ -17,8 +17,8 @@ def adapter_of(place: str) -> Path:
         if (folder / CONFIG).is_file() and (folder / MATRICES).is_file():
             return folder
     raise InvalidInputError(
-        f"{place} holds no LoRA adapter to go on from. Name an expert that was trained by LoRA; to go on from a whole "
-        "model, name that as the base."
+        f"{place} holds no LoRA adapter to go on from or to train beside. Name an expert that was trained by LoRA; "
+        "to go on from a whole model, name that as the base."
     )
 
 
@@ -52,6 +52,18 @@ def card_before(place: str) -> str:
     return "\n".join(f"#{line}" if line.startswith("#") else line for line in found.splitlines())
 
 
+def require_base(place: str, base: Path, cache: Path) -> None:
+    """Raises InvalidInputError if the expert, or the one whose adapter it is, says that it has another base.
+
+    cache: where digests of weights are remembered.
+    """
+    manifest = adapter_of(place).parent / MANIFEST
+    if manifest.is_file():
+        on = json.loads(manifest.read_text("utf-8")).get("parents", {}).get("base")
+        if on != weights_digest(base, cache, lambda _message, _fraction: None):
+            raise InvalidInputError(f"{place} was trained on another base than {base}. Name the base that it has.")
+
+
 def begin_at(model: Any, place: str, base: Path, cache: Path) -> None:
     """Put the adapter's matrices in the place of the new ones of `model`, a PEFT model on `base`.
 
@@ -61,11 +73,7 @@ def begin_at(model: Any, place: str, base: Path, cache: Path) -> None:
     from peft import set_peft_model_state_dict
     from safetensors.torch import load_file
 
-    manifest = Path(place) / MANIFEST
-    if manifest.is_file():
-        on = json.loads(manifest.read_text("utf-8")).get("parents", {}).get("base")
-        if on != weights_digest(base, cache, lambda _message, _fraction: None):
-            raise InvalidInputError(f"{place} was trained on another base than {base}. Name the base that it has.")
+    require_base(place, base, cache)
     matrices = load_file(adapter_of(place) / MATRICES)
     wanted = {(name, tuple(one.shape)) for name, one in model.named_parameters() if ".lora_" in name}
     told = {(name.replace(".weight", ".default.weight"), tuple(one.shape)) for name, one in matrices.items()}

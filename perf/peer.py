@@ -43,8 +43,8 @@ MISTRAL = (
     "{% endfor %} [/INST]"
 )
 SAMPLINGS = {
-    "default": {"max_tokens": 1024, "repetition_penalty": 1.03, "temperature": 1.0, "top_p": 0.9},
     "greedy": {"max_tokens": 1024, "temperature": 0.0},
+    "default": {"max_tokens": 1024, "repetition_penalty": 1.03, "temperature": 1.0, "top_p": 0.9},
 }
 
 
@@ -88,18 +88,14 @@ def main() -> None:
     loads = _loads(options.data, options.items)
     with tempfile.TemporaryDirectory() as folder:
         model = mistral_like(options.model, Path(folder) / "model")
-        wanted = [
-            {"mode": load.mode, "fields": load.fields(), "params": params}
-            for params in SAMPLINGS.values()
-            for load in loads
-        ]
-        job = {"kind": "peer", "model": str(model), "dtype": options.dtype, "context": options.context, "loads": wanted}
-        theirs = iter(in_child(options.vllm_python, job, Path(folder)))
-        with our_server(model, options, Path(folder)) as engine:
-            print("load                 items   peer/s lost asked   ours/s lost  ratio")
-            for name, params in SAMPLINGS.items():
-                for load in loads:
-                    _tell(f"{load.name}, {name}", load, next(theirs), engine, params)
+        job = {"kind": "peer", "model": str(model), "dtype": options.dtype, "context": options.context}
+        print("load                 items   peer/s lost asked   ours/s lost  ratio")
+        for name, params in SAMPLINGS.items():
+            wanted = [{"mode": load.mode, "fields": load.fields(), "params": params} for load in loads]
+            theirs = in_child(options.vllm_python, {**job, "loads": wanted}, Path(folder))
+            with our_server(model, options, Path(folder)) as engine:
+                for load, peer in zip(loads, theirs, strict=True):
+                    _tell(f"{load.name}, {name}", load, peer, engine, params)
 
 
 def _tell(name: str, load: Load, peer: dict[str, Any], engine: Engine, params: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,7 +100,7 @@ def run(spec: ExpertSpec, home: Path) -> Path:
     return train(spec, home, silent, threading.Event()).folder
 
 
-def weights(folder: Path) -> dict[str, object]:
+def weights(folder: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
     return {name: tensor for path in weight_files(folder) for name, tensor in load_file(path).items()}
@@ -107,7 +108,7 @@ def weights(folder: Path) -> dict[str, object]:
 
 def equal(a: Path, b: Path) -> bool:
     first, second = weights(a), weights(b)
-    return first.keys() == second.keys() and all(first[name].equal(second[name]) for name in first)  # type: ignore[attr-defined]
+    return first.keys() == second.keys() and all(first[name].equal(second[name]) for name in first)
 
 
 def encoder(spec: ExpertSpec, base: Path) -> Encoder:
@@ -192,6 +193,27 @@ def test_a_feedback_that_names_the_responses_otherwise_stays_in_its_order(tiny_m
     assert [len(example.goals) > 1 for example in examples] == [False, False, True]
 
 
+@pytest.mark.parametrize(
+    ("feedback", "early"),
+    [
+        ("Response A answers; Response B wanders.", " A"),
+        ("Overall, Response A's answer is the better one.", " A"),
+        ("Response B wanders; Response A answers.", None),
+        ("It answers; the other one wanders.", None),
+    ],
+)
+def test_the_winners_name_at_the_head_of_a_feedback_weighs_as_the_verdict_does(
+    tiny_model: Path, tmp_path: Path, feedback: str, early: str | None
+) -> None:
+    place = write_rows(tmp_path / "said.jsonl", [{**pair_row(0, "A"), "feedback": feedback}])
+    [row], tokenizer = load_rows(place).rows, PromptTokenizer(tiny_model)
+    spec = spec_of(tiny_model, place, format="pairwise", both_orders=False, verdict_weight=2.0)
+    *written, verdict = encoder(spec, tiny_model).encode(row, with_feedback=True).examples[-1].goals
+    heavy = [tokenizer.decode(goal.choices) for goal in written if goal.weight > 2.0]
+    assert heavy == ([] if early is None else [early])
+    assert verdict.weight == 2.0
+
+
 # Which rows
 
 
@@ -233,6 +255,8 @@ def test_the_rows_drawn_depend_on_the_seed_alone(tiny_model: Path, direct_rows: 
         ({"data": []}, "data"),
         ({"data": [{"place": "x", "limit": 0}]}, "limit"),
         ({"data": [{"place": "x"}], "dev": [{"place": "x"}]}, "measured on"),
+        ({"beside": "x", "method": "full"}, "beside"),
+        ({"beside": "x", "beside_weight": 0}, "beside_weight"),
     ],
 )
 def test_a_bad_specification_names_its_fault(given: dict[str, object], named: str, tmp_path: Path) -> None:

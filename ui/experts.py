@@ -19,7 +19,7 @@ from backend.training_progress import Progress, progress_of
 from backend.training_start import has_adapter
 from ui import training_charts
 from ui.draft import keep_draft, restore_draft
-from ui.events import QUIET, Update, on_arrival
+from ui.events import LATEST, QUIET, Update, on_arrival
 from ui.fields import shown_if_any
 from ui.job_list import PRESS, duration, job_list, opened_head, press
 from ui.model_render import KINDS
@@ -28,6 +28,7 @@ from ui.shell import escape, shown, tell
 DRAFT = "assay.experts.1"
 REFRESH_SECONDS = 2.0
 DEV_LIMIT = 100
+BESIDE_WEIGHT = 1.0
 LIST_NAME = "Trainings"
 FORMATS = [("Direct assessment", "direct"), ("Pairwise ranking", "pairwise"), ("Joint (both)", "joint")]
 PRESET_CHOICES = [
@@ -99,6 +100,15 @@ class _ExpertsPage:
             [], label="Go on from (optional)", allow_custom_value=True,
             info="An expert that LoRA made on this base; its rank and layers are taken.",
         )  # fmt: skip
+        with gr.Row():
+            self.beside = gr.Dropdown(
+                [], label="Train beside (optional)", allow_custom_value=True, min_width=180,
+                info="The expert that this one shall be merged with.",
+            )  # fmt: skip
+            self.beside_weight = gr.Number(
+                BESIDE_WEIGHT, label="Its weight", minimum=0.01, maximum=2, min_width=120,
+                info="In task arithmetic: alpha times lambda.",
+            )  # fmt: skip
         self.preset = gr.Dropdown(PRESET_CHOICES, value="starter", label="Preset", info="Fills the settings.")
         with gr.Group():
             self.data = gr.Textbox(
@@ -147,25 +157,27 @@ class _ExpertsPage:
     @property
     def _fields(self) -> list[Component]:
         places = [self.data, self.limit, self.criterion, self.dev, self.dev_limit]
-        return [self.name, self.format, self.base, self.start_from, self.preset, *places, *self.settings.values()]
+        models = [self.base, self.start_from, self.beside, self.beside_weight]
+        return [self.name, self.format, *models, self.preset, *places, *self.settings.values()]
 
     def wire(self) -> None:
         shown_now = [self.list, self.opened, self.seen]
         panel = [self.panel, self.title, self.loss, self.agreement, self.card, self.asked]
         outputs = [*shown_now, *panel]
 
-        self.preset.input(self._fill, [self.preset], list(self.settings.values()), **QUIET)
+        self.preset.input(self._fill, [self.preset], list(self.settings.values()), **QUIET, **LATEST)
         gr.on(
             [field.change for field in self._fields], self._preview, set(self._fields), [self.faults, self.exact],
-            trigger_mode="always_last", **QUIET,
+            **QUIET, **LATEST,
         )  # fmt: skip
         self.train.click(self._train, {*self._fields, *shown_now}, outputs, **QUIET)
         self.list.select(self._press, set(shown_now), outputs, **QUIET)
         gr.Timer(REFRESH_SECONDS).tick(self._refresh, set(shown_now), outputs, **QUIET)
 
         keep_draft(DRAFT, self._fields)
-        loaded = on_arrival(self._arrive, set(shown_now), [self.base, self.start_from, *outputs])
-        defaults = ["", "direct", None, None, "starter", "", 0, "", "", DEV_LIMIT, *_preset_values("starter").values()]
+        loaded = on_arrival(self._arrive, set(shown_now), [self.base, self.start_from, self.beside, *outputs])
+        models, places = [None, None, None, BESIDE_WEIGHT], ["", 0, "", "", DEV_LIMIT]
+        defaults = ["", "direct", *models, "starter", *places, *_preset_values("starter").values()]
         restored = restore_draft(loaded, DRAFT, self._fields, defaults)
         restored.then(self._preview, set(self._fields), [self.faults, self.exact], **QUIET)
 
@@ -181,6 +193,7 @@ class _ExpertsPage:
         return {
             self.base: gr.update(choices=bases),
             self.start_from: gr.update(choices=[("Nothing: from the base alone", ""), *experts]),
+            self.beside: gr.update(choices=[("Nothing: on the base alone", ""), *experts]),
             **self._refreshed(data),
         }
 
@@ -222,6 +235,9 @@ class _ExpertsPage:
             "dev": _sources(data[self.dev], data[self.dev_limit], criterion),
             "start_from": (data[self.start_from] or "").strip() or None,
         }
+        beside = (data[self.beside] or "").strip()
+        if beside:
+            given |= {"beside": beside, "beside_weight": data[self.beside_weight]}
         missing = [
             label
             for name, label in (("name", "a name"), ("base", "a base model"), ("data", "rows to learn from"))

@@ -173,15 +173,20 @@ def test_a_training_is_cancelled_and_tried_again(
     assert jobs.get(2).spec == jobs.get(1).spec
 
 
-def test_a_training_goes_on_from_an_expert_and_takes_its_form(
-    page: Page, url: str, base: Path, trainer: FakeTrainer, jobs: Jobs, tmp_path: Path
-) -> None:
-    adapter = tmp_path / "expert" / "adapter"
+def make_adapter(expert: Path) -> Path:
+    adapter = expert / "adapter"
     adapter.mkdir(parents=True)
     (adapter / "adapter_config.json").write_text(
         json.dumps({"peft_type": "LORA", "r": 3, "lora_alpha": 6, "layers_to_transform": [1]})
     )
     (adapter / "adapter_model.safetensors").touch()
+    return adapter
+
+
+def test_a_training_goes_on_from_an_expert_and_takes_its_form(
+    page: Page, url: str, base: Path, trainer: FakeTrainer, jobs: Jobs, tmp_path: Path
+) -> None:
+    adapter = make_adapter(tmp_path / "expert")
     visit(page, url)
     fill(page, base)
     start = page.get_by_label("Go on from")
@@ -196,6 +201,23 @@ def test_a_training_goes_on_from_an_expert_and_takes_its_form(
     [asked] = trainer.trained
     assert (asked.start_from, asked.lora_rank, asked.layers_from) == (str(adapter.parent), 3, 1)
     assert len(jobs.list()) == 1
+
+
+def test_a_training_takes_place_beside_the_expert_that_it_shall_be_merged_with(
+    page: Page, url: str, base: Path, trainer: FakeTrainer, tmp_path: Path
+) -> None:
+    other = make_adapter(tmp_path / "other").parent
+    visit(page, url)
+    fill(page, base)
+    beside = page.get_by_label("Train beside")
+    beside.fill(str(other))
+    beside.press("Enter")
+    page.get_by_label("Its weight").fill("0.9")
+    press(page, "Train")
+    trainer.go_on(2 * STEPS)
+    expect(job(page, 1)).to_contain_text("done")
+    [asked] = trainer.trained
+    assert (asked.beside, asked.beside_weight) == (str(other), 0.9)
 
 
 def test_a_failure_tells_its_cure_and_html_in_it_runs_nothing(
