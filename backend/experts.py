@@ -26,6 +26,8 @@ from backend.types import digest_of
 from backend.whole_folders import MADE, arrive
 
 LOG_LINES = 12
+BESIDE = "beside-"
+"""How the folders begin, in a training's workplace, that hold a base with the expert beside it."""
 PROGRESS_BAR = re.compile(r"\d%\|")
 """As tqdm draws it: "Loading weights:  67%|██████▋   | 2/3"."""
 
@@ -208,8 +210,8 @@ def train(spec: ExpertSpec, home: Path, report: Report, cancel: threading.Event)
         _run_child(workplace, report, cancel)
         folder.parent.mkdir(parents=True, exist_ok=True)
         arrive(workplace / MADE, folder)
-        for checkpoint in workplace.glob("checkpoint-*"):
-            shutil.rmtree(checkpoint, ignore_errors=True)
+        for rest in (*workplace.glob("checkpoint-*"), *workplace.glob(f"{BESIDE}*")):  # a kill leaves the latter
+            shutil.rmtree(rest, ignore_errors=True)
     return TrainedExpert(folder, (folder / "README.md").read_text("utf-8"))
 
 

@@ -10,6 +10,7 @@ import json
 import random
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -28,7 +29,7 @@ from backend.adapters import apply_adapter, write_like
 from backend.child_process import end_with_parent
 from backend.engines.tokenizer import PromptTokenizer
 from backend.errors import SHOWN, InvalidInputError
-from backend.experts import ExpertSpec
+from backend.experts import BESIDE, ExpertSpec
 from backend.formats import prompt_format
 from backend.models import weights_digest
 from backend.packing import Pack, pack_rows
@@ -200,10 +201,7 @@ def run(workplace: Path) -> None:
     encoder = Encoder(spec, tokenizer, prompt_format(spec.prompt_format))
     chosen = choose_rows(spec, spec.data)
     packs = _packs(spec, encoder, chosen)
-    ground, dtype = _ground(spec, base, workplace), getattr(torch, spec.dtype)
-    model = AutoModelForCausalLM.from_pretrained(
-        ground, dtype=dtype, use_safetensors=True, local_files_only=True, attn_implementation="sdpa"
-    )
+    model = _model(spec, base, workplace)
     trainer = _trainer(spec, workplace, model, base, packs, DevSets(spec, encoder))
     if spec.start_from is not None:
         begin_at(trainer.model, spec.start_from, base, workplace.parent)
@@ -220,8 +218,6 @@ def run(workplace: Path) -> None:
     (made / "README.md").write_text(told, "utf-8")
     _write_manifest(made, spec)
     made.rename(workplace / MADE)
-    if ground != base:
-        shutil.rmtree(ground, ignore_errors=True)
 
 
 def _packs(spec: ExpertSpec, encoder: Encoder, chosen: Chosen) -> list[Pack]:
@@ -242,16 +238,21 @@ def _packs(spec: ExpertSpec, encoder: Encoder, chosen: Chosen) -> list[Pack]:
     return packs
 
 
-def _ground(spec: ExpertSpec, base: Path, workplace: Path) -> Path:
-    """The weights to train on: the base, or that and what the expert beside has learned, in a folder of its own."""
+def _model(spec: ExpertSpec, base: Path, workplace: Path) -> Any:
+    """The base, or what it is with the expert beside it, which lies in a folder of its own meanwhile."""
     if spec.beside is None:
-        return base
+        return _loaded(spec, base)
     require_base(spec.beside, base, workplace.parent)
-    folder = workplace / "ground"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    apply_adapter(base, adapter_of(spec.beside), folder, weight=spec.beside_weight)
-    return folder
+    with tempfile.TemporaryDirectory(prefix=BESIDE, dir=workplace, ignore_cleanup_errors=True) as folder:
+        apply_adapter(base, adapter_of(spec.beside), Path(folder), weight=spec.beside_weight)
+        return _loaded(spec, Path(folder))
+
+
+def _loaded(spec: ExpertSpec, folder: Path) -> Any:
+    dtype = getattr(torch, spec.dtype)
+    return AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, use_safetensors=True, local_files_only=True, attn_implementation="sdpa"
+    )
 
 
 def _trainer(
@@ -323,20 +324,20 @@ def _write_model(model: Any, whole: dict[str, torch.Tensor] | None, base: Path, 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     if whole is None:
-        _write_adapter(model, folder / "adapter")
+        _write_adapter(model, base, folder / "adapter")
         apply_adapter(base, folder / "adapter", folder)
     else:
         write_like(base, folder, whole)
 
 
-def _write_adapter(model: Any, folder: Path) -> None:
+def _write_adapter(model: Any, base: Path, folder: Path) -> None:
     """The LoRA matrices in bfloat16, as PEFT saves them, without the path of this machine's base."""
     model.save_pretrained(folder)
     path = folder / "adapter_model.safetensors"
     save_file({name: tensor.to(torch.bfloat16) for name, tensor in load_file(path).items()}, path)
     (folder / "README.md").unlink(missing_ok=True)
     config = json.loads((folder / "adapter_config.json").read_text("utf-8"))
-    config["base_model_name_or_path"] = Path(config["base_model_name_or_path"]).name
+    config["base_model_name_or_path"] = base.name
     config["target_modules"] = sorted(config["target_modules"])  # a set's order differs from process to process
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
 

@@ -64,7 +64,7 @@ def test_it_is_trained_on_the_base_and_what_the_other_has_learned(
     assert losses(beside, tmp_path) != losses(alone, tmp_path)
     assert furthest(folder, tiny_model) < 1e-9, "nothing was learned, so nothing is written, nor what was beside"
     assert furthest(direct, tiny_model) > 1e-3
-    assert not (beside.workplace(tmp_path) / "ground").exists()
+    assert not list(beside.workplace(tmp_path).glob("beside-*"))
 
 
 @pytest.mark.slow
@@ -75,6 +75,8 @@ def test_card_and_manifest_say_beside_whom_and_how_much(
     assert not equal(folder, tiny_model)
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["trained_beside"] == {"adapter": matrices_digest(str(direct)), "weight": 0.9}
+    config = json.loads((folder / "adapter" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == tiny_model.name
     card = (folder / "README.md").read_text()
     assert f"made to be merged with `{direct.name}`: 0.9 times what that has learned was added" in card
     assert str(direct.parent) not in card

@@ -103,11 +103,11 @@ class _ExpertsPage:
         with gr.Row():
             self.beside = gr.Dropdown(
                 [], label="Train beside (optional)", allow_custom_value=True, min_width=180,
-                info="The expert that this one shall be merged with.",
+                info="Whom it shall be merged with.",
             )  # fmt: skip
             self.beside_weight = gr.Number(
                 BESIDE_WEIGHT, label="Its weight", minimum=0.01, maximum=2, min_width=120,
-                info="In task arithmetic: alpha times lambda.",
+                info="How much of it the merge adds.",
             )  # fmt: skip
         self.preset = gr.Dropdown(PRESET_CHOICES, value="starter", label="Preset", info="Fills the settings.")
         with gr.Group():
