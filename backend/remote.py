@@ -64,7 +64,8 @@ def vllm_judge(
     tokenizer = PromptTokenizer(files.path)
     dtype = python.dtype if settings.dtype == "auto" else settings.dtype
     name = f"assay-{files.digest[:16]}"
-    server = VllmServer(python.command, files.path, name, home, dtype=dtype, options=VllmOptions.of(settings))
+    options = VllmOptions.of(settings, python.device)
+    server = VllmServer(python.command, files.path, name, home, dtype=dtype, options=options)
     report(f"Starting vLLM with {files.name} …", None)
     server.start(report)
     connection = Connection(server.address, server.key, name, at_once=VLLM_AT_ONCE, direct=True, named_by_weights=True)

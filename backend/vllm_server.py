@@ -71,20 +71,28 @@ class VllmPython:
 
 @dataclass(frozen=True)
 class VllmOptions:
-    """What is passed on to vLLM; None leaves it to vLLM. memory_share: 0..1 of each GPU."""
+    """What is passed on to vLLM; None leaves it to vLLM. memory_share: 0..1 of each GPU.
+
+    chunked_prefill: whether a prompt may be read in parts. On a CPU it must not: vLLM 0.32 puts back the random
+    generator of a request with a seed whose prompt it has read in part, which torch's CPU generator does not do
+    ("CPU Generator does not use offset"), and the whole engine ends.
+    """
 
     tensor_parallel: int = 1
     quantization: str | None = None
     memory_share: float | None = None
     max_model_len: int | None = None
+    chunked_prefill: bool = True
 
     @classmethod
-    def of(cls, settings: Settings) -> "VllmOptions":
+    def of(cls, settings: Settings, device: str) -> "VllmOptions":
+        """device: that vLLM will run on, cuda or cpu."""
         return cls(
             tensor_parallel=settings.vllm_tensor_parallel,
             quantization=settings.vllm_quantization,
             memory_share=settings.vllm_memory_share,
             max_model_len=settings.vllm_max_model_len,
+            chunked_prefill=device != "cpu",
         )
 
     @property
@@ -95,7 +103,8 @@ class VllmOptions:
             "--max-model-len": self.max_model_len,
         }
         pairs = [[name, str(value)] for name, value in given.items() if value is not None]
-        return ["--tensor-parallel-size", str(self.tensor_parallel), *(part for pair in pairs for part in pair)]
+        whole = [] if self.chunked_prefill else ["--no-enable-chunked-prefill"]
+        return ["--tensor-parallel-size", str(self.tensor_parallel), *(part for pair in pairs for part in pair), *whole]
 
 
 def find_vllm(python: Path | None) -> VllmPython:

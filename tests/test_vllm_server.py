@@ -129,7 +129,8 @@ def test_options_are_passed_on_and_prefixes_are_cached(house: House) -> None:
     options = VllmOptions.of(
         Settings(
             vllm_tensor_parallel=2, vllm_quantization="fp8", vllm_memory_share=0.5, vllm_max_model_len=2048,
-        )
+        ),
+        "cuda",
     )  # fmt: skip
     house.server("ok", options=options).start(silent)
     line = " ".join(house.starts[0]["arguments"])
@@ -139,6 +140,11 @@ def test_options_are_passed_on_and_prefixes_are_cached(house: House) -> None:
         "--max-model-len 2048",
     ):  # fmt: skip
         assert expected in line
+    assert "chunked" not in line
+
+
+def test_on_a_cpu_a_prompt_is_read_whole_since_a_seed_would_end_the_engine() -> None:
+    assert "--no-enable-chunked-prefill" in VllmOptions.of(Settings(), "cpu").arguments
 
 
 def test_one_that_dies_while_it_loads_is_an_error_with_the_end_of_its_log(house: House) -> None:

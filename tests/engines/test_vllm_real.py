@@ -103,6 +103,12 @@ def test_its_verdicts_are_those_of_the_transformers_engine(served: Served, sampl
     assert sum(same) >= 0.95 * len(same)
 
 
+def test_many_are_drawn_by_seed_at_once(served: Served) -> None:
+    asked = prompts()[:16]
+    drawn = readings(served.engine, asked, Sampling(temperature=1.0, top_p=0.9, max_new_tokens=64))
+    assert all(one.probabilities is not None for one in drawn)
+
+
 def test_it_names_itself_and_the_device(served: Served) -> None:
     info = served.engine.info
     assert (info.name, info.dtype) == ("vllm", "float32")
