@@ -112,13 +112,6 @@ def test_one_response_is_judged(app: App) -> None:
     assert client_of(app, "ann").predict(**asked, api_name="/judge")["from_store"] is True
 
 
-def test_the_feedback_on_a_pair_says_which_response_it_calls_by_which_name(app: App) -> None:
-    asked = {"instruction": "What is tea?", "responses": ["A drink.", "A leaf."], "rubric": "Clarity"}
-    verdict = client_of(app, "ann").predict(**asked, api_name="/judge")
-    assert len(verdict["feedback"]) == 2
-    assert verdict["feedback_on"] == ["A shown first, B second", "B shown first, A second"]
-
-
 @pytest.mark.parametrize("endpoint", FOR_LEADS)
 def test_an_annotator_is_refused_what_is_for_leads(app: App, endpoint: str) -> None:
     lead = client_of(app, "lea")
