@@ -117,10 +117,10 @@ class ExpertSpec(BaseModel):
     @property
     def digest(self) -> str:
         asked = self.model_dump(mode="json")
-        for later, without in (("start_from", ("start_from",)), ("beside", ("beside", "beside_weight"))):
-            if asked[later] is None:  # so that trainings from before there was such a thing are found again
-                for name in without:
-                    del asked[name]
+        if self.start_from is None:  # so that trainings from before there was such a thing are found again
+            del asked["start_from"]
+        if self.beside is None:
+            del asked["beside"], asked["beside_weight"]
         return digest_of("expert", asked)
 
     def folder(self, home: Path) -> Path:

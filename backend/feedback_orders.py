@@ -6,7 +6,7 @@ from backend.types import SIDES
 
 _OTHER = dict(zip(SIDES, reversed(SIDES), strict=True))
 NAMED = re.compile(r"\b([Rr]esponses?) ([AB])(?: (and|or|nor|&) ([AB]))?\b")
-"""A response's name, the letter in group 2."""
+"""A response's name, the letter in group 2; or those of both in one breath, the other letter in group 4."""
 _UNSURE = re.compile(r"\b[AB]\b|(?i:\b(?:first|second|1st|2nd|former|latter|response [12ab])\b)")
 """May name a response by its place in another way; an English article at a sentence's start is among them."""
 

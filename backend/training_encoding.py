@@ -59,29 +59,32 @@ class Encoder:
         prompt, target = self._prompt(row, swapped), _target(row, swapped)
         asked = self._tokenizer.encode(prompt)
         tokens = self._tokenizer.result_tokens(f" {prompt.marker}", prompt.results)
-        answer = [*self._tokenizer.encode_continuation(feedback.strip()), *tokens.forced]
+        written = self._tokenizer.encode_continuation(feedback.strip())
+        answer = [*written, *tokens.forced]
         verdict = self._verdict(len(asked) + len(answer) - 1, tokens.choices, target)
         said = tokens.choices[max(range(len(target)), key=lambda i: target[i])]
         taught = {len(asked) + offset - 1: token for offset, token in enumerate(answer)}
-        early = self._named(feedback.strip(), SIDES[target.index(max(target))]) if row.mode is Mode.PAIRWISE else None
         if self._tokenizer.end_of_turn is not None:  # our engines stop at the verdict, other programs at this
             taught[verdict.place + 1] = self._tokenizer.end_of_turn
-        written = [Goal(place, (token,), (1.0,), 1 / len(taught)) for place, token in taught.items()]
+        goals = [Goal(place, (token,), (1.0,), 1 / len(taught)) for place, token in taught.items()]
+        early = self._early_name(feedback.strip(), written, target) if row.mode is Mode.PAIRWISE else None
         if early is not None:
-            written[early] = replace(written[early], weight=written[early].weight + verdict.weight)
-        return Example((*asked, *answer, said), (*written, verdict))
+            goals[early] = replace(goals[early], weight=goals[early].weight + verdict.weight)
+        return Example((*asked, *answer, said), (*goals, verdict))
 
-    def _named(self, feedback: str, winner: str) -> int | None:
-        """Which token of the feedback names the winner, if no response is named before it.
+    def _early_name(self, feedback: str, written: list[int], target: tuple[float, ...]) -> int | None:
+        """Which token of a pair's feedback names the winner, where it names no other before or with it; else None.
 
-        It gives the verdict away: all that is written after it, and the verdict, follows from it.
+        It gives the verdict away: all that is written after it, and the verdict, follows from it. written: the
+        feedback's tokens.
         """
         named = NAMED.search(feedback)
-        if named is None or named[2] != winner:
+        if named is None or named[4] is not None or target[0] == target[1]:
+            return None
+        if named[2] != SIDES[target.index(max(target))]:
             return None
         before = self._tokenizer.encode_continuation(feedback[: named.end(2)])
-        aligned = before == self._tokenizer.encode_continuation(feedback)[: len(before)]
-        return len(before) - 1 if aligned else None
+        return len(before) - 1 if before == written[: len(before)] else None
 
     def _verdict(self, place: int, choices: tuple[int, ...], target: tuple[float, ...]) -> Goal:
         if not self._spec.soft_targets:

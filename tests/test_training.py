@@ -200,6 +200,7 @@ def test_a_feedback_that_names_the_responses_otherwise_stays_in_its_order(tiny_m
         ("Overall, Response A's answer is the better one.", " A"),
         ("Response B wanders; Response A answers.", None),
         ("It answers; the other one wanders.", None),
+        ("Responses A and B answer, Response A better.", None),
     ],
 )
 def test_the_winners_name_at_the_head_of_a_feedback_weighs_as_the_verdict_does(
@@ -212,6 +213,20 @@ def test_the_winners_name_at_the_head_of_a_feedback_weighs_as_the_verdict_does(
     heavy = [tokenizer.decode(goal.choices) for goal in written if goal.weight > 2.0]
     assert heavy == ([] if early is None else [early])
     assert verdict.weight == 2.0
+
+
+def test_a_tie_has_no_winner_whose_name_could_weigh_more(tiny_model: Path, tmp_path: Path) -> None:
+    place = write_rows(
+        tmp_path / "tie.jsonl", [{**pair_row(0, "A"), "human_label": "tie", "feedback": "Response A is as good."}]
+    )
+    [row] = load_rows(place).rows
+    *written, _verdict = (
+        encoder(spec_of(tiny_model, place, format="pairwise"), tiny_model)
+        .encode(row, with_feedback=True)
+        .examples[2]
+        .goals
+    )
+    assert max(goal.weight for goal in written) < 1
 
 
 # Which rows

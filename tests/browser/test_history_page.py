@@ -1,6 +1,6 @@
 """The history page in a real browser: find, open, label, undo and compare, and what hostile texts don't do."""
 
-import time
+import threading
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -225,15 +225,16 @@ def test_a_filter_chosen_while_the_one_before_is_being_answered_counts(
     bench.pairwise("A")
     visit(page, url)
     expect(rows(page)).to_have_count(2)
-    at_once = found.page
+    at_once, both_chosen = found.page, threading.Event()
 
     def slowly(*asked: Any) -> HistoryPage:
-        time.sleep(2)
+        both_chosen.wait(20)
         return at_once(*asked)
 
     monkeypatch.setattr(found, "page", slowly)
     choose(page, "Mode", "Score")
     choose(page, "Agreement", "Overridden")
+    both_chosen.set()
     expect(page.get_by_text("Nothing matches.")).to_be_visible()
 
 
