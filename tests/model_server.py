@@ -130,9 +130,12 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
         def written(self, body: dict[str, Any]) -> Any:
             """Pieces of stream_interval tokens, as vLLM's: the first token alone, and the last ones as they end."""
             interval = body.get("stream_interval", 1) if server.own else 1
-            ids, new, sent = list(body["prompt"]), list[int](), 0
+            ids, new, told, sent = list(body["prompt"]), list[int](), list[dict[str, float]](), 0
             for number in range(body["max_tokens"]):
-                new.append(int(server.logits(ids + new).argmax()))
+                logits = server.logits(ids + new)
+                new.append(int(logits.argmax()))
+                if server.own and "logprobs" in body:
+                    told.append(self.named(torch.log_softmax(logits, -1), [new[-1], *body["logprob_token_ids"]]))
                 text = server.text(new)
                 stopped = new[-1] == server.tokenizer.eos_token_id or any(s in text for s in body.get("stop", []))
                 reason = "stop" if stopped else "length" if number + 1 == body["max_tokens"] else None
@@ -141,6 +144,7 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
                 piece: dict[str, Any] = {"text": text[len(server.text(new[:sent])) :], "finish_reason": reason}
                 if server.own and body.get("return_token_ids"):
                     piece["token_ids"] = new[sent:]
+                    piece["logprobs"] = {"top_logprobs": told[sent:]}
                 sent = len(new)
                 yield piece
                 if stopped:
@@ -154,12 +158,15 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
             named = logs.topk(body["logprobs"]).indices.tolist()
             if server.own:
                 named = [picked, *body["logprob_token_ids"]]
-            spell = (lambda token: f"token_id:{token}") if server.own else (lambda token: server.text([token]))
-            told = {spell(token): float(logs[token]) for token in named if token not in server.hides}
-            choice = {"text": server.text([picked]), "finish_reason": "length", "logprobs": {"top_logprobs": [told]}}
+            told = {"top_logprobs": [self.named(logs, named)]}
+            choice = {"text": server.text([picked]), "finish_reason": "length", "logprobs": told}
             if server.own:
                 choice["token_ids"] = [picked]
             self.send(200, {"model": server.name, "choices": [choice], "usage": {"prompt_tokens": len(ids)}})
+
+        def named(self, logs: torch.Tensor, tokens: list[int]) -> dict[str, float]:
+            spell = (lambda token: f"token_id:{token}") if server.own else (lambda token: server.text([token]))
+            return {spell(token): float(logs[token]) for token in tokens if token not in server.hides}
 
         def stream(self, choices: Any) -> None:
             self.send_response(200)

@@ -5,14 +5,15 @@ Both speak to an endpoint through backend.engines.endpoint_client. `Tell` takes 
 
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from backend.engines.endpoint_client import EndpointClient, RefusedError
-from backend.engines.tokenizer import PromptTokenizer, ResultTokens
+from backend.engines.tokenizer import PromptTokenizer
 from backend.engines.verdict_place import before_result
+from backend.engines.written import TOKEN_ID, Tell, Written
 from backend.errors import EngineError, InvalidInputError, PromptTooLongError
 from backend.parsing import FeedbackReader, parse_result
 from backend.prompts import Prompt
@@ -21,9 +22,9 @@ from backend.types import Finish, Reading, Sampling, Status
 RESULT_ROOM = 32
 """Tokens kept free behind the feedback for the marker and the result."""
 UNKNOWN_CONTEXT = sys.maxsize
-TOKEN_ID = "token_id:"
+READ_ON = 2
+"""Tokens wanted behind the marker: a space, which some tokenizers keep apart, and the result."""
 
-Tell = Callable[[str], None]
 Body = dict[str, Any]
 
 
@@ -85,63 +86,33 @@ class Extras:
     top: int
     own: bool
 
-    def for_writing(self, marker: str, piece: int) -> Body:
+    def for_writing(self, prompt: Prompt, choices: Sequence[int], piece: int) -> Body:
+        """choices: the results' tokens, so that a judge that names its result by itself needs no second request."""
         if not self.own:
             return {}
         return {
-            "stop": [marker],
+            "stop": [f"{prompt.marker} {result}" for result in prompt.results],
             "include_stop_str_in_output": True,
-            "return_token_ids": True,
             "stream_interval": piece,
-            "skip_special_tokens": False,
             "top_k": -1,
             "min_p": 0.0,
             "repetition_penalty": 1.0,
+            **self._telling(choices),
         }
 
     def for_verdict(self, choices: Sequence[int]) -> Body:
-        body: Body = {"logprobs": self.top}
-        if self.own:
-            body |= {
-                "allowed_token_ids": list(choices),
-                "logprob_token_ids": list(choices),
-                "return_tokens_as_token_ids": True,
-                "return_token_ids": True,
-                "skip_special_tokens": False,
-            }
-        return body
+        if not self.own:
+            return {"logprobs": self.top}
+        return {"allowed_token_ids": list(choices), **self._telling(choices)}
 
-
-@dataclass
-class _Written:
-    """What the judge wrote so far, one try after the other.
-
-    ids: of the tokens, empty where the endpoint keeps them to itself. shown: how many of them reader.text is made of.
-    reason: why the endpoint stopped, as it says.
-    """
-
-    reader: FeedbackReader
-    text: str = ""
-    ids: list[int] = field(default_factory=list)
-    shown: int = 0
-    pieces: int = 0
-    reason: str | None = None
-
-    def begin(self) -> None:
-        self.text, self.ids, self.shown, self.pieces, self.reason = "", [], 0, 0, None
-
-    @property
-    def complete(self) -> bool:
-        """Whether whatever is still written does not count."""
-        return self.reader.marker_at is not None or self.reader.loops_at is not None
-
-    @property
-    def finish(self) -> Finish:
-        if self.reader.marker_at is not None:
-            return Finish.MARKER
-        if self.reader.loops_at is not None:
-            return Finish.LOOP
-        return Finish.TOKEN_LIMIT if self.reason == "length" else Finish.END_OF_TURN
+    def _telling(self, choices: Sequence[int]) -> Body:
+        return {
+            "logprobs": self.top,
+            "logprob_token_ids": list(choices),
+            "return_tokens_as_token_ids": True,
+            "return_token_ids": True,
+            "skip_special_tokens": False,
+        }
 
 
 @dataclass(frozen=True)
@@ -167,14 +138,18 @@ class TwoStepAsker:
 
     async def read(self, prompt: Prompt, sampling: Sampling, tell: Tell, *, piece: int) -> Reading:
         ids = self.tokenizer.encode(prompt)
-        written = _Written(FeedbackReader(prompt.marker))
+        written = Written(FeedbackReader(prompt.marker), read_on=READ_ON if self.extras.own else 0)
         kept, between, finish = list[int](), "", Finish.NOT_ASKED
         if sampling.feedback:
-            await self.client.retried(lambda: self._write(ids, sampling, written, tell, piece))
+            body = self._to_write(prompt, ids, sampling, piece)
+            await self.client.retried(lambda: self._write(body, written, tell))
             kept, between = before_result(self.tokenizer, written.reader, written.ids[: written.shown])
             finish = written.finish
         tokens = self.tokenizer.result_tokens(between + prompt.marker, prompt.results)
-        probabilities = await self._probabilities([*ids, *kept, *tokens.forced], tokens)
+        logs = written.logs_behind([*kept, *tokens.forced], tokens.choices)
+        if logs is None:
+            logs = await self._ask_logs([*ids, *kept, *tokens.forced], tokens.choices)
+        probabilities = _renormalised([logs.get(choice) for choice in tokens.choices])
         return Reading(
             status=Status.UNPARSED if probabilities is None else Status.READ,
             feedback=written.reader.feedback,
@@ -187,14 +162,17 @@ class TwoStepAsker:
             seconds=0.0,
         )
 
-    async def _write(self, ids: list[int], sampling: Sampling, written: _Written, tell: Tell, piece: int) -> None:
-        body = {
+    def _to_write(self, prompt: Prompt, ids: list[int], sampling: Sampling, piece: int) -> Body:
+        choices = self.tokenizer.result_tokens(prompt.marker, prompt.results).choices
+        return {
             "model": self.model.name,
             "prompt": ids,
             "max_tokens": sampling.max_new_tokens,
             **_drawing(sampling),
-            **self.extras.for_writing(written.reader.marker, piece),
+            **self.extras.for_writing(prompt, choices, piece),
         }
+
+    async def _write(self, body: Body, written: Written, tell: Tell) -> None:
         written.begin()
         async with aclosing(self.client.stream("completions", body)) as answers:
             async for answer in answers:
@@ -205,41 +183,24 @@ class TwoStepAsker:
                     break
         tell(written.reader.finish())
 
-    def _take(self, choice: Any, written: _Written, tell: Tell) -> None:
+    def _take(self, choice: Any, written: Written, tell: Tell) -> None:
         written.reason = choice.get("finish_reason") or written.reason
         written.pieces += 1
         if self.extras.own:
-            self._take_ids(choice.get("token_ids") or [], written, tell)
+            written.take_ids(choice.get("token_ids") or [], tell, self.tokenizer)
+            written.told += (choice.get("logprobs") or {}).get("top_logprobs") or []
         else:
             written.text += str(choice.get("text") or "")
             tell(written.reader.feed(written.text))
 
-    def _take_ids(self, new: Sequence[int], written: _Written, tell: Tell) -> None:
-        """Token by token, so that the feedback ends where it would if each came alone."""
-        for left, token in zip(reversed(range(len(new))), new, strict=True):
-            written.ids.append(token)
-            written.text = self.tokenizer.decode(written.ids)
-            ends_turn = left == 0 and written.reason == "stop" and written.reader.marker not in written.text
-            if not ends_turn:
-                written.shown = len(written.ids)
-                tell(written.reader.feed(written.text))
-            if written.complete:
-                return
-
-    async def _probabilities(self, ids: list[int], tokens: ResultTokens) -> tuple[float, ...] | None:
-        """Of the results, renormalised; None where the endpoint keeps one of them to itself."""
-        logs = await self._logs(ids, tokens.choices, tokens.choices)
+    async def _ask_logs(self, ids: list[int], choices: Sequence[int]) -> dict[int, float]:
+        """The log-probabilities of the choices behind these tokens, without those that the endpoint keeps to itself."""
+        logs = await self._logs(ids, choices, choices)
         if self.extras.own:
-            for choice in tokens.choices:
+            for choice in choices:
                 if choice not in logs:
-                    logs |= await self._logs(ids, [choice], tokens.choices)
-        if any(choice not in logs for choice in tokens.choices):
-            return None
-        highest = max(logs[choice] for choice in tokens.choices)
-        weights = [math.exp(logs[choice] - highest) for choice in tokens.choices]
-        if not math.isfinite(sum(weights)):
-            raise EngineError("The endpoint's log-probabilities are not numbers: its weights are damaged or overflow.")
-        return tuple(weight / sum(weights) for weight in weights)
+                    logs |= await self._logs(ids, [choice], choices)
+        return logs
 
     async def _logs(self, ids: list[int], allowed: Sequence[int], choices: Sequence[int]) -> dict[int, float]:
         """The log-probabilities of those choices that the endpoint tells, when it may pick from `allowed`."""
@@ -277,7 +238,7 @@ class ChatAsker:
         return 0
 
     async def read(self, prompt: Prompt, sampling: Sampling, tell: Tell, *, piece: int) -> Reading:
-        written = _Written(FeedbackReader(prompt.marker))
+        written = Written(FeedbackReader(prompt.marker))
         usage = await self.client.retried(lambda: self._write(prompt, sampling, written, tell))
         parsed = parse_result(written.text, prompt.marker, prompt.results)
         return Reading(
@@ -293,7 +254,7 @@ class ChatAsker:
             parsed=parsed,
         )
 
-    async def _write(self, prompt: Prompt, sampling: Sampling, written: _Written, tell: Tell) -> Mapping[str, int]:
+    async def _write(self, prompt: Prompt, sampling: Sampling, written: Written, tell: Tell) -> Mapping[str, int]:
         """Writes into `written`; returns the endpoint's count of tokens, empty if it gives none."""
         body = {
             "model": self.model.name,
@@ -319,7 +280,18 @@ class ChatAsker:
         return usage
 
 
-def _take_chat(choice: Any, written: _Written, tell: Tell) -> None:
+def _renormalised(logs: Sequence[float | None]) -> tuple[float, ...] | None:
+    """The results' probabilities; None if that of one is not known. Raises EngineError if they are no numbers."""
+    known = [log for log in logs if log is not None]
+    if len(known) < len(logs):
+        return None
+    weights = [math.exp(log - max(known)) for log in known]
+    if not math.isfinite(sum(weights)):
+        raise EngineError("The endpoint's log-probabilities are not numbers: its weights are damaged or overflow.")
+    return tuple(weight / sum(weights) for weight in weights)
+
+
+def _take_chat(choice: Any, written: Written, tell: Tell) -> None:
     written.reason = choice.get("finish_reason") or written.reason
     written.pieces += 1
     said = choice.get("delta") or choice.get("message") or {}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from backend.engines.base import EngineEvent, FeedbackDelta, ReadingDone
 from backend.engines.openai import BATCH_PIECE, FOLLOWED, Connection, OpenAIEngine
@@ -169,6 +170,40 @@ def test_the_feedback_ends_at_the_marker_though_the_endpoint_goes_on(
     with engine_of(server, tokenizer) as engine:
         (reading,) = readings(engine, [DIRECT], Sampling(max_new_tokens=64))
     assert (reading.feedback, reading.finish, reading.result) == ("It is warm.", Finish.MARKER, "2")
+
+
+@pytest.mark.parametrize(("between", "requests"), [(" ", 1), (" is ", 2)])
+def test_a_judge_that_goes_on_to_its_result_is_not_asked_for_it_again(
+    server: ModelServer,
+    tokenizer: PromptTokenizer,
+    monkeypatch: pytest.MonkeyPatch,
+    between: str,
+    requests: int,
+) -> None:
+    """It writes the marker, what is between, and what it likes best of the results; the distribution is the same."""
+    script = tokenizer.encode_continuation(f"It is warm. [RESULT]{between}4")
+    tokens = tokenizer.result_tokens(DIRECT.marker, DIRECT.results)
+    prompt, plain = tokenizer.encode(DIRECT), server.logits
+
+    def scripted(ids: list[int]) -> Any:
+        logits = plain(ids).clone()
+        written = ids[len(prompt) :]
+        if written == script[: len(written)] and len(written) < len(script) - 1:
+            logits[script[len(written)]] = 1e4
+        else:
+            logits[list(tokens.choices)] += 50.0
+        return logits
+
+    monkeypatch.setattr(server, "logits", scripted)
+    with engine_of(server, tokenizer) as engine:
+        server.requests.clear()
+        (reading,) = readings(engine, [DIRECT], Sampling(max_new_tokens=64))
+    warm = tokenizer.encode_continuation("It is warm. [RESULT] 4")
+    expected = torch.softmax(scripted(prompt + warm[:-1])[list(tokens.choices)], -1).tolist()
+    assert reading.probabilities == pytest.approx(expected, abs=1e-4)
+    assert max(expected) < 0.9, "a distribution that tells nothing would pass for any other"
+    assert (reading.raw_text, reading.finish) == ("It is warm. [RESULT]", Finish.MARKER)
+    assert len(server.requests) == requests
 
 
 # Chat
