@@ -19,7 +19,9 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from backend.disk_space import require_space
 from backend.errors import CancelledError, InvalidInputError, TrainingError
+from backend.models import weight_files
 from backend.starter import Report, is_complete
 from backend.training_progress import progress_of
 from backend.types import digest_of
@@ -206,6 +208,9 @@ def train(spec: ExpertSpec, home: Path, report: Report, cancel: threading.Event)
     folder, workplace = spec.folder(home), spec.workplace(home)
     if not is_complete(folder):
         workplace.mkdir(parents=True, exist_ok=True)
+        if spec.beside is not None:
+            needed = sum(shard.stat().st_size for shard in weight_files(Path(spec.base)))
+            require_space(workplace, needed, "The base with the expert beside it", InvalidInputError)
         (workplace / "spec.json").write_text(spec.model_dump_json(indent=2) + "\n", "utf-8")
         _run_child(workplace, report, cancel)
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,11 @@
 """Whether models can be merged: everything that mergekit would notice too late, or not at all, is looked at before."""
 
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from backend.disk_space import require_space
 from backend.errors import MergeError
 from backend.merge_spec import MergeSpec, read_spec
 from backend.models import SAVED_BY, TOKENIZERS, find_model, read_json, weight_files, weights_digest
@@ -76,7 +76,7 @@ def check_mergeable(spec: MergeSpec, home: Path, report: Report) -> dict[str, Te
             _check_same_tensors(tensors["direct"], spec.direct.path, tensors[role], role, parent.path)
     _check_same_tokenizer(spec.direct.path, spec.pairwise.path)
     _check_same_template(spec.direct.path, spec.pairwise.path)
-    _check_space(home, merged_bytes(spec, tensors["direct"]))
+    require_space(home, merged_bytes(spec, tensors["direct"]) + SPARE_BYTES, "The merged model", MergeError)
     return tensors["direct"]
 
 
@@ -219,15 +219,6 @@ def _template(folder: Path) -> str:
         return file.read_text("utf-8").strip()
     template = read_json(folder / "tokenizer_config.json").get("chat_template")
     return template.strip() if isinstance(template, str) else json.dumps(template, sort_keys=True)
-
-
-def _check_space(home: Path, weights: int) -> None:
-    needed, free = weights + SPARE_BYTES, shutil.disk_usage(home).free
-    if free < needed:
-        raise MergeError(
-            f"The merged model needs {needed / 1e6:,.0f} MB of free disk space, and {home} has {free / 1e6:,.0f} MB. "
-            "Free some space, or choose a home folder on another disk with --home."
-        )
 
 
 def _some(names: list[str]) -> str:

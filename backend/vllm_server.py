@@ -42,6 +42,8 @@ SHOWN_LINES = 8
 SHOWN_CHARACTERS = 160
 CPU_CACHE_GB = "4"
 """Memory for the key-value cache on CPUs, unless VLLM_CPU_KVCACHE_SPACE says otherwise."""
+CPU_BLOCK = 32
+"""Tokens; the CPU backend wants a multiple of this."""
 PROCESS_BYTES = 3 * 2**30
 """What a vLLM takes on a CPU beside weights and cache."""
 SHARE = 0.92
@@ -75,7 +77,8 @@ class VllmOptions:
 
     chunked_prefill: whether a prompt may be read in parts. On a CPU it must not: vLLM 0.32 puts back the random
     generator of a request with a seed whose prompt it has read in part, which torch's CPU generator does not do
-    ("CPU Generator does not use offset"), and the whole engine ends.
+    ("CPU Generator does not use offset"), and the whole engine ends. block_size: tokens that are kept for reuse
+    together. On a CPU vLLM takes 128, and reads what is left over of a beginning that two prompts share again.
     """
 
     tensor_parallel: int = 1
@@ -83,6 +86,7 @@ class VllmOptions:
     memory_share: float | None = None
     max_model_len: int | None = None
     chunked_prefill: bool = True
+    block_size: int | None = None
 
     @classmethod
     def of(cls, settings: Settings, device: str) -> "VllmOptions":
@@ -93,6 +97,7 @@ class VllmOptions:
             memory_share=settings.vllm_memory_share,
             max_model_len=settings.vllm_max_model_len,
             chunked_prefill=device != "cpu",
+            block_size=CPU_BLOCK if device == "cpu" else None,
         )
 
     @property
@@ -101,6 +106,7 @@ class VllmOptions:
             "--quantization": self.quantization,
             "--gpu-memory-utilization": self.memory_share,
             "--max-model-len": self.max_model_len,
+            "--block-size": self.block_size,
         }
         pairs = [[name, str(value)] for name, value in given.items() if value is not None]
         whole = [] if self.chunked_prefill else ["--no-enable-chunked-prefill"]

@@ -304,7 +304,7 @@ def test_an_expert_learns_and_is_a_model_that_can_be_judged_with(
     assert measured["value"] > 0.8
     card = (folder / "README.md").read_text()
     assert "| ours | CC0 | 24 |" in card
-    assert "pearson" in card
+    assert "Pearson" in card
     assert not list(spec.workplace(tmp_path).glob("checkpoint-*"))
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -96,6 +97,15 @@ def test_what_is_no_expert_of_this_base_is_refused(tiny_model: Path, direct: Pat
     other = make_tiny_model(tmp_path / "other", seed=1)
     with pytest.raises(InvalidInputError, match="trained on another base"):
         run(pairwise(other, pairs, beside=str(direct)), tmp_path)
+
+
+def test_a_disk_too_small_for_the_base_with_it_is_said_before_the_training(
+    tiny_model: Path, direct: Path, pairs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = SimpleNamespace(free=1_000)
+    monkeypatch.setattr("backend.disk_space.shutil.disk_usage", lambda folder: free)
+    with pytest.raises(InvalidInputError, match=r"The base with the expert beside it needs .* MB .*--home"):
+        run(pairwise(tiny_model, pairs, beside=str(direct)), tmp_path)
 
 
 @pytest.mark.slow
