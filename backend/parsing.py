@@ -52,6 +52,10 @@ class FeedbackReader:
             self.loops_at = self._loop(text)
         return self._show(max(end, self.shown))
 
+    def begin_again(self) -> None:
+        """The text is written anew from its beginning; what was handed out stays handed out."""
+        self.text, self.marker_at, self.loops_at = "", None, None
+
     def finish(self) -> str:
         """The rest of the feedback, once it is certain that nothing more will be written."""
         return self._show(max(self.end, self.shown))

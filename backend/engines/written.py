@@ -34,6 +34,7 @@ class Written:
     reason: str | None = None
 
     def begin(self) -> None:
+        self.reader.begin_again()
         self.text, self.shown, self.pieces, self.reason = "", 0, 0, None
         self.ids, self.behind, self.told = [], [], []
 

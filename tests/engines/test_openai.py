@@ -172,6 +172,31 @@ def test_the_feedback_ends_at_the_marker_though_the_endpoint_goes_on(
     assert (reading.feedback, reading.finish, reading.result) == ("It is warm.", Finish.MARKER, "2")
 
 
+def names_its_result(
+    server: ModelServer, tokenizer: PromptTokenizer, monkeypatch: pytest.MonkeyPatch, between: str = " "
+) -> tuple[list[int], tuple[float, ...]]:
+    """The model writes the marker, what is between, and what it likes best of the results. The tokens that it writes
+    up to there, and the probabilities of the results behind the marker."""
+    script = tokenizer.encode_continuation(f"It is warm. [RESULT]{between}4")[:-1]
+    behind = tokenizer.encode_continuation("It is warm. [RESULT] 4")[:-1]
+    choices = list(tokenizer.result_tokens(DIRECT.marker, DIRECT.results).choices)
+    prompt, plain = tokenizer.encode(DIRECT), server.logits
+
+    def scripted(ids: list[int]) -> Any:
+        logits = plain(ids).clone()
+        written = ids[len(prompt) :]
+        if written == script[: len(written)] and len(written) < len(script):
+            logits[script[len(written)]] = 1e4
+        else:
+            logits[choices] += 50.0
+        return logits
+
+    monkeypatch.setattr(server, "logits", scripted)
+    expected = torch.softmax(scripted(prompt + behind)[choices], -1).tolist()
+    assert max(expected) < 0.9, "a distribution that tells nothing would pass for any other"
+    return script, tuple(expected)
+
+
 @pytest.mark.parametrize(("between", "requests"), [(" ", 1), (" is ", 2)])
 def test_a_judge_that_goes_on_to_its_result_is_not_asked_for_it_again(
     server: ModelServer,
@@ -180,30 +205,28 @@ def test_a_judge_that_goes_on_to_its_result_is_not_asked_for_it_again(
     between: str,
     requests: int,
 ) -> None:
-    """It writes the marker, what is between, and what it likes best of the results; the distribution is the same."""
-    script = tokenizer.encode_continuation(f"It is warm. [RESULT]{between}4")
-    tokens = tokenizer.result_tokens(DIRECT.marker, DIRECT.results)
-    prompt, plain = tokenizer.encode(DIRECT), server.logits
-
-    def scripted(ids: list[int]) -> Any:
-        logits = plain(ids).clone()
-        written = ids[len(prompt) :]
-        if written == script[: len(written)] and len(written) < len(script) - 1:
-            logits[script[len(written)]] = 1e4
-        else:
-            logits[list(tokens.choices)] += 50.0
-        return logits
-
-    monkeypatch.setattr(server, "logits", scripted)
+    _, expected = names_its_result(server, tokenizer, monkeypatch, between)
     with engine_of(server, tokenizer) as engine:
         server.requests.clear()
         (reading,) = readings(engine, [DIRECT], Sampling(max_new_tokens=64))
-    warm = tokenizer.encode_continuation("It is warm. [RESULT] 4")
-    expected = torch.softmax(scripted(prompt + warm[:-1])[list(tokens.choices)], -1).tolist()
     assert reading.probabilities == pytest.approx(expected, abs=1e-4)
-    assert max(expected) < 0.9, "a distribution that tells nothing would pass for any other"
     assert (reading.raw_text, reading.finish) == ("It is warm. [RESULT]", Finish.MARKER)
     assert len(server.requests) == requests
+
+
+def test_an_answer_cut_off_between_marker_and_result_is_asked_for_again(
+    server: ModelServer, tokenizer: PromptTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script, expected = names_its_result(server, tokenizer, monkeypatch)
+    with engine_of(server, tokenizer) as engine:
+        server.faults.append(Fault(cuts=True, after=len(script)))
+        server.requests.clear()
+        events = events_of(engine, [DIRECT], Sampling(max_new_tokens=64))
+    reading = next(event.reading for event in events if isinstance(event, ReadingDone))
+    assert len(server.requests) == 2
+    assert reading.probabilities == pytest.approx(expected, abs=1e-4)
+    assert (reading.feedback, reading.raw_text) == ("It is warm.", "It is warm. [RESULT]")
+    assert "".join(event.text for event in events if isinstance(event, FeedbackDelta)).strip() == "It is warm."
 
 
 # Chat
