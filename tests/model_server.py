@@ -137,7 +137,7 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
                 if server.own and "logprobs" in body:
                     told.append(self.named(torch.log_softmax(logits, -1), [new[-1], *body["logprob_token_ids"]]))
                 text = server.text(new)
-                stopped = new[-1] == server.tokenizer.eos_token_id or any(s in text for s in body.get("stop", []))
+                stopped = new[-1] == server.tokenizer.eos_token_id
                 reason = "stop" if stopped else "length" if number + 1 == body["max_tokens"] else None
                 if sent and len(new) - sent < interval and reason is None:
                     continue

@@ -86,13 +86,14 @@ class Extras:
     top: int
     own: bool
 
-    def for_writing(self, prompt: Prompt, choices: Sequence[int], piece: int) -> Body:
-        """choices: the results' tokens, so that a judge that names its result by itself needs no second request."""
+    def for_writing(self, choices: Sequence[int], piece: int) -> Body:
+        """choices: the results' tokens, so that a judge that names its result by itself needs no second request.
+
+        It is not told where to stop, since vLLM takes no more than four ends: who has read enough hangs up.
+        """
         if not self.own:
             return {}
         return {
-            "stop": [f"{prompt.marker} {result}" for result in prompt.results],
-            "include_stop_str_in_output": True,
             "stream_interval": piece,
             "top_k": -1,
             "min_p": 0.0,
@@ -169,7 +170,7 @@ class TwoStepAsker:
             "prompt": ids,
             "max_tokens": sampling.max_new_tokens,
             **_drawing(sampling),
-            **self.extras.for_writing(prompt, choices, piece),
+            **self.extras.for_writing(choices, piece),
         }
 
     async def _write(self, body: Body, written: Written, tell: Tell) -> None:
