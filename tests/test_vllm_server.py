@@ -141,10 +141,15 @@ def test_options_are_passed_on_and_prefixes_are_cached(house: House) -> None:
     ):  # fmt: skip
         assert expected in line
     assert "chunked" not in line
+    assert "block" not in line
 
 
 def test_on_a_cpu_a_prompt_is_read_whole_since_a_seed_would_end_the_engine() -> None:
     assert "--no-enable-chunked-prefill" in VllmOptions.of(Settings(), "cpu").arguments
+
+
+def test_on_a_cpu_short_beginnings_are_shared_too() -> None:
+    assert "--block-size 32" in " ".join(VllmOptions.of(Settings(), "cpu").arguments)
 
 
 def test_one_that_dies_while_it_loads_is_an_error_with_the_end_of_its_log(house: House) -> None:
