@@ -39,9 +39,9 @@ class ModelServer(LocalServer):
     """Answers out of the model in `folder`.
 
     own: it knows vLLM's own parameters. takes_ids: prompts may be token ids. hides: tokens whose log-probabilities it
-    keeps to itself. says: what chat answers. faults: of the coming requests to /completions or /chat/completions, in
-    their order; None lets one pass. requests, cancelled: what it was asked, and how many hung up in mid-stream.
-    listed: how often it was asked what it serves.
+    keeps to itself. tells_while_it_writes: log-probabilities too, not just of a verdict alone. says: what chat answers.
+    faults: of the coming requests to /completions or /chat/completions, in their order; None lets one pass. requests,
+    cancelled: what it was asked, and how many hung up in mid-stream. listed: how often it was asked what it serves.
     """
 
     folder: Path
@@ -50,6 +50,7 @@ class ModelServer(LocalServer):
     own: bool = True
     takes_ids: bool = True
     hides: tuple[int, ...] = ()
+    tells_while_it_writes: bool = True
     says: Callable[[dict[str, Any]], str] = lambda body: "It is warm. [RESULT] 4"
     slow: float = 0.0
     faults: deque[Fault | None] = field(default_factory=deque)
@@ -144,7 +145,7 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
                 piece: dict[str, Any] = {"text": text[len(server.text(new[:sent])) :], "finish_reason": reason}
                 if server.own and body.get("return_token_ids"):
                     piece["token_ids"] = new[sent:]
-                    piece["logprobs"] = {"top_logprobs": told[sent:]}
+                    piece["logprobs"] = {"top_logprobs": told[sent:]} if server.tells_while_it_writes else None
                 sent = len(new)
                 yield piece
                 if stopped:

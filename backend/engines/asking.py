@@ -188,8 +188,8 @@ class TwoStepAsker:
         written.reason = choice.get("finish_reason") or written.reason
         written.pieces += 1
         if self.extras.own:
+            written.told_of(choice.get("token_ids") or [], (choice.get("logprobs") or {}).get("top_logprobs") or [])
             written.take_ids(choice.get("token_ids") or [], tell, self.tokenizer)
-            written.told += (choice.get("logprobs") or {}).get("top_logprobs") or []
         else:
             written.text += str(choice.get("text") or "")
             tell(written.reader.feed(written.text))

@@ -53,6 +53,10 @@ class Written:
             return Finish.LOOP
         return Finish.TOKEN_LIMIT if self.reason == "length" else Finish.END_OF_TURN
 
+    def told_of(self, new: Sequence[int], logs: Sequence[Mapping[str, float] | None]) -> None:
+        """Keep what was told of these tokens; nothing where it is not certain which of them it is of."""
+        self.told += logs if len(logs) == len(new) else [None] * len(new)
+
     def take_ids(self, new: Sequence[int], tell: Tell, tokenizer: PromptTokenizer) -> None:
         """Token by token, so that the feedback ends where it would if each came alone."""
         for left, token in zip(reversed(range(len(new))), new, strict=True):
@@ -73,8 +77,8 @@ class Written:
 
         None if it did not, or if not all of them were told.
         """
-        all_ids = [*self.ids, *self.behind]
-        if all_ids[: len(before)] != list(before) or len(self.told) <= len(before) or len(all_ids) <= len(before):
+        ids = [*self.ids, *self.behind]
+        if ids[: len(before)] != list(before) or len(ids) == len(before):
             return None
         told = self.told[len(before)] or {}
         names = {choice: f"{TOKEN_ID}{choice}" for choice in choices}

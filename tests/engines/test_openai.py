@@ -197,15 +197,17 @@ def names_its_result(
     return script, tuple(expected)
 
 
-@pytest.mark.parametrize(("between", "requests"), [(" ", 1), (" is ", 2)])
+@pytest.mark.parametrize(("between", "tells", "requests"), [(" ", True, 1), (" is ", True, 2), (" ", False, 2)])
 def test_a_judge_that_goes_on_to_its_result_is_not_asked_for_it_again(
     server: ModelServer,
     tokenizer: PromptTokenizer,
     monkeypatch: pytest.MonkeyPatch,
     between: str,
+    tells: bool,
     requests: int,
 ) -> None:
     _, expected = names_its_result(server, tokenizer, monkeypatch, between)
+    server.tells_while_it_writes = tells
     with engine_of(server, tokenizer) as engine:
         server.requests.clear()
         (reading,) = readings(engine, [DIRECT], Sampling(max_new_tokens=64))
