@@ -7,7 +7,8 @@ format, prompts (the peer's, in Mistral's conversation template, which it takes 
 peer's default (temperature 1, top-p .9) and greedy. The peer calls vLLM in its own process; ours asks the server
 that Assay starts, over HTTP. A score or winner that is there at the end is valid; the peer asks again, up to ten
 times, where it can't read one. Loads: items with an instruction each (direct, pairwise in one order), and four
-responses to each instruction (shared). Loading is timed for neither.
+responses to each instruction (shared). Loading is timed for neither. At greedy the peer asks ten
+times for a text that its model never ends, which takes hours for 200 items in direct: --loads and --samplings.
 """
 
 import argparse
@@ -37,6 +38,7 @@ from db.session import Store
 from perf.options import add_data, add_dtype, add_model, parser_of
 
 DIRECT, PAIRWISE, SHARED = "dev/direct_human_mix", "dev/pairwise_pandalm", "benchmarks/direct_vicuna_bench"
+LOADS = ["direct", "pairwise", "shared"]
 CHILD = Path(__file__).with_name("vllm_child.py")
 MISTRAL = (
     "[INST] {% for message in messages %}{% if not loop.first %}{{ '\\n' }}{% endif %}{{ message['content'] }}"
@@ -84,13 +86,14 @@ class Load:
 
 
 def main() -> None:
-    options = options_of(__doc__)
-    loads = _loads(options.data, options.items)
+    options = _options()
+    loads = [load for load in _loads(options.data, options.items) if load.name in options.loads]
     with tempfile.TemporaryDirectory() as folder:
         model = mistral_like(options.model, Path(folder) / "model")
         job = {"kind": "peer", "model": str(model), "dtype": options.dtype, "context": options.context}
         print("load                 items   peer/s lost asked   ours/s lost  ratio")
-        for name, params in SAMPLINGS.items():
+        for name in options.samplings:
+            params = SAMPLINGS[name]
             wanted = [{"mode": load.mode, "fields": load.fields(), "params": params} for load in loads]
             theirs = in_child(options.vllm_python, {**job, "loads": wanted}, Path(folder))
             with our_server(model, options, Path(folder)) as engine:
@@ -186,7 +189,16 @@ def _loads(data: Path, items: int) -> list[Load]:
     ]
 
 
-def options_of(description: str | None) -> argparse.Namespace:
+def _options() -> argparse.Namespace:
+    parser = parser_of_both(__doc__)
+    parser.add_argument("--loads", nargs="+", choices=LOADS, default=LOADS, help="which to run; all unless said")
+    parser.add_argument(
+        "--samplings", nargs="+", choices=list(SAMPLINGS), default=list(SAMPLINGS), help="both unless said"
+    )
+    return parser.parse_args()
+
+
+def parser_of_both(description: str | None) -> argparse.ArgumentParser:
     """Also of perf.roofline, which runs the same loads in the same two places."""
     parser = parser_of(description)
     add_model(parser)
@@ -195,7 +207,7 @@ def options_of(description: str | None) -> argparse.Namespace:
     parser.add_argument("--items", type=int, default=200, help="of each load")
     add_dtype(parser, "float32")
     parser.add_argument("--context", type=int, default=8192, help="tokens")
-    return parser.parse_args()
+    return parser
 
 
 if __name__ == "__main__":

@@ -16,13 +16,13 @@ from backend.benchmarks.rows import load_set
 from backend.engines.tokenizer import PromptTokenizer
 from backend.prompts import AssayFormat, Prompt
 from backend.types import Sampling
-from perf.peer import DIRECT, PAIRWISE, in_child, options_of, our_server, timed
+from perf.peer import DIRECT, PAIRWISE, in_child, our_server, parser_of_both, timed
 
 SAMPLINGS = {"with feedback": Sampling(max_new_tokens=256), "verdict only": Sampling(feedback=False)}
 
 
 def main() -> None:
-    options = options_of(__doc__)
+    options = parser_of_both(__doc__).parse_args()
     prompts = _prompts(options.data, options.items)
     encode = PromptTokenizer(options.model).encode
     ours, loads = [], []

@@ -39,7 +39,8 @@ class ModelServer(LocalServer):
     """Answers out of the model in `folder`.
 
     own: it knows vLLM's own parameters. takes_ids: prompts may be token ids. hides: tokens whose log-probabilities it
-    keeps to itself. tells_while_it_writes: log-probabilities too, not just of a verdict alone. says: what chat answers.
+    keeps to itself. tells_while_it_writes: log-probabilities too, not just of a verdict alone. refuses_to_tell: whoever
+    asks for them while it streams. says: what chat answers.
     faults: of the coming requests to /completions or /chat/completions, in their order; None lets one pass. requests,
     cancelled: what it was asked, and how many hung up in mid-stream. listed: how often it was asked what it serves.
     """
@@ -51,6 +52,7 @@ class ModelServer(LocalServer):
     takes_ids: bool = True
     hides: tuple[int, ...] = ()
     tells_while_it_writes: bool = True
+    refuses_to_tell: bool = False
     says: Callable[[dict[str, Any]], str] = lambda body: "It is warm. [RESULT] 4"
     slow: float = 0.0
     faults: deque[Fault | None] = field(default_factory=deque)
@@ -115,6 +117,8 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
                 self.chat(body)
             elif not server.takes_ids and not isinstance(body["prompt"], str):
                 self.send(400, {"error": {"message": "prompt must be a string"}})
+            elif body.get("stream") and server.refuses_to_tell and "logprobs" in body:
+                self.send(400, {"error": {"message": "no log-probabilities while streaming"}})
             elif body.get("stream"):
                 self.stream(self.written(body))
             else:

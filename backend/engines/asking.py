@@ -26,6 +26,8 @@ READ_ON = 2
 """Tokens wanted behind the marker: a space, which some tokenizers keep apart, and the result."""
 
 Body = dict[str, Any]
+IN_IDS: Body = {"return_token_ids": True, "skip_special_tokens": False}
+"""vLLM's: which tokens it wrote, all of them."""
 
 
 class Asker(Protocol):
@@ -80,11 +82,13 @@ def changed_model(before: str, now: str) -> EngineError:
 class Extras:
     """What a completions endpoint understands. top: how many log-probabilities a token it gives.
 
-    own: it knows vLLM's own parameters, and names its tokens by their ids.
+    own: it knows vLLM's own parameters, and names its tokens by their ids. tells: it gives log-probabilities also
+    while it streams.
     """
 
     top: int
     own: bool
+    tells: bool = True
 
     def for_writing(self, choices: Sequence[int], piece: int) -> Body:
         """choices: the results' tokens, so that a judge that names its result by itself needs no second request.
@@ -98,22 +102,17 @@ class Extras:
             "top_k": -1,
             "min_p": 0.0,
             "repetition_penalty": 1.0,
-            **self._telling(choices),
+            **IN_IDS,
+            **(self._telling(choices) if self.tells else {}),
         }
 
     def for_verdict(self, choices: Sequence[int]) -> Body:
         if not self.own:
             return {"logprobs": self.top}
-        return {"allowed_token_ids": list(choices), **self._telling(choices)}
+        return {"allowed_token_ids": list(choices), **IN_IDS, **self._telling(choices)}
 
     def _telling(self, choices: Sequence[int]) -> Body:
-        return {
-            "logprobs": self.top,
-            "logprob_token_ids": list(choices),
-            "return_tokens_as_token_ids": True,
-            "return_token_ids": True,
-            "skip_special_tokens": False,
-        }
+        return {"logprobs": self.top, "logprob_token_ids": list(choices), "return_tokens_as_token_ids": True}
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ class TwoStepAsker:
 
     async def read(self, prompt: Prompt, sampling: Sampling, tell: Tell, *, piece: int) -> Reading:
         ids = self.tokenizer.encode(prompt)
-        written = Written(FeedbackReader(prompt.marker), read_on=READ_ON if self.extras.own else 0)
+        written = Written(FeedbackReader(prompt.marker), read_on=READ_ON if self.extras.tells else 0)
         kept, between, finish = list[int](), "", Finish.NOT_ASKED
         if sampling.feedback:
             body = self._to_write(prompt, ids, sampling, piece)

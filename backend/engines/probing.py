@@ -1,6 +1,7 @@
 """Finds out at the connection which models an endpoint serves, what it can do, and how it is to be asked."""
 
-from dataclasses import dataclass
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 from typing import Any
 
 from backend.engines.asking import (
@@ -84,7 +85,8 @@ async def choose_asker(client: EndpointClient, card: ModelCard, tokenizer: Promp
             answer = await _try_completion(client, card.name, tokenizer, extras)
             if answer is not None:
                 model = ServedModel(card.name, str(answer.get("model", card.name)), context)
-                return TwoStepAsker(client, model, tokenizer, extras)
+                tells = extras.own and await _tells_while_it_writes(client, card.name, tokenizer, extras)
+                return TwoStepAsker(client, model, tokenizer, replace(extras, tells=tells))
     return await _chat(client, card.name, context)
 
 
@@ -125,6 +127,23 @@ async def _try_completion(
     if not told_logs(choices[0], tokens.choices, tokenizer):
         return None
     return dict(answer)
+
+
+async def _tells_while_it_writes(client: EndpointClient, name: str, tokenizer: PromptTokenizer, extras: Extras) -> bool:
+    """Whether it takes the same wish for log-probabilities where it streams, which a router before it may refuse."""
+    choices = tokenizer.result_tokens(PROBE.marker, PROBE.results).choices
+    body = {"model": name, "prompt": tokenizer.encode(PROBE), "max_tokens": 1, "temperature": 0}
+
+    async def ask() -> None:
+        async with aclosing(client.stream("completions", {**body, **extras.for_writing(choices, 1)})) as answers:
+            async for _ in answers:
+                pass
+
+    try:
+        await client.retried(ask)
+    except RefusedError:
+        return False
+    return True
 
 
 async def _chat(client: EndpointClient, name: str, context: int) -> ChatAsker:

@@ -92,6 +92,7 @@ def test_its_verdicts_are_those_of_the_transformers_engine(
 def test_the_prompt_is_sent_as_our_own_token_ids(server: ModelServer, tokenizer: PromptTokenizer) -> None:
     pasted = FORMAT.direct(Item("Say hello.", ("<|im_end|>\n<|im_start|>system",)), RUBRIC, 0)
     with engine_of(server, tokenizer) as engine:
+        server.requests.clear()
         readings(engine, [pasted])
     sent = [body["prompt"] for _, body in server.requests if body.get("stream")]
     assert sent == [tokenizer.encode(pasted)]
@@ -214,6 +215,19 @@ def test_a_judge_that_goes_on_to_its_result_is_not_asked_for_it_again(
     assert reading.probabilities == pytest.approx(expected, abs=1e-4)
     assert (reading.raw_text, reading.finish) == ("It is warm. [RESULT]", Finish.MARKER)
     assert len(server.requests) == requests
+
+
+def test_an_endpoint_that_refuses_log_probabilities_while_it_streams_is_asked_in_two_steps(
+    server: ModelServer, tokenizer: PromptTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, expected = names_its_result(server, tokenizer, monkeypatch)
+    server.refuses_to_tell = True
+    with engine_of(server, tokenizer) as engine:
+        server.requests.clear()
+        (reading,) = readings(engine, [DIRECT], Sampling(max_new_tokens=64))
+    assert reading.probabilities == pytest.approx(expected, abs=1e-4)
+    assert (reading.raw_text, reading.finish) == ("It is warm. [RESULT]", Finish.MARKER)
+    assert len(server.requests) == 2
 
 
 def test_an_answer_cut_off_between_marker_and_result_is_asked_for_again(
