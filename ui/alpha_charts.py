@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from backend.benchmarks.metrics import Estimate
 from backend.sweep_results import HEADLINE, Point, SweepResult, SweptSet
 from backend.types import Mode
 from ui.charts import GREY, framed
+from ui.label_places import sides_of
 from ui.training_charts import COLOURS, SYMBOLS
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 PANEL_HEIGHT = 230
 LABEL_PIXELS = 15
 """Least distance between the names of two baselines."""
+FRONT_WIDTH, FRONT_HEIGHT = 280, 360
+"""Pixels: of the Pareto front's inside on a small screen, and of the whole figure."""
+_Place = tuple[float, float]
+"""A model's mean figures by both formats: Pearson, accuracy."""
 FIGURES = {Mode.DIRECT: "Pearson", Mode.PAIRWISE: "Accuracy"}
 
 
@@ -72,7 +77,7 @@ def pareto(result: SweepResult) -> Figure | None:
     """
     from plotly.graph_objects import Scatter
 
-    places: dict[tuple[float, float], list[Point]] = {}
+    places: dict[_Place, list[Point]] = {}
     for point in result.points:
         x, y = result.headline(Mode.DIRECT, point), result.headline(Mode.PAIRWISE, point)
         if x is not None and y is not None:
@@ -80,15 +85,15 @@ def pareto(result: SweepResult) -> Figure | None:
     if not places:
         return None
     front = sorted(place for place, points in places.items() if any(one.key in result.pareto for one in points))
-    traces = _clouds(places, front)
+    across, up = (_padded([place[axis] for place in places], 0.16) for axis in (0, 1))
+    traces = _clouds(places, front, _sides(places, across, up))
     if len(front) > 1:
         line = {"color": GREY, "width": 1.5, "dash": "dot"}
         xs, ys = zip(*front, strict=True)
         traces.insert(0, Scatter(x=xs, y=ys, mode="lines", line=line, hoverinfo="skip", showlegend=False))
-    figure = framed(traces, height=360)
-    (x_low, x_high), (y_low, y_high) = (_padded([place[axis] for place in places], 0.16) for axis in (0, 1))
-    figure.update_xaxes(title_text="Direct: Pearson", range=[x_low, x_high], tickformat=".2f", nticks=6)
-    figure.update_yaxes(title_text="Pairwise: accuracy", range=[y_low, y_high], tickformat=".2f", nticks=6)
+    figure = framed(traces, height=FRONT_HEIGHT)
+    figure.update_xaxes(title_text="Direct: Pearson", range=across, tickformat=".2f", nticks=6)
+    figure.update_yaxes(title_text="Pairwise: accuracy", range=up, tickformat=".2f", nticks=6)
     title = "<b>Pareto front</b>: the filled ones"
     figure.update_layout(
         margin_t=60,
@@ -247,12 +252,25 @@ def _apart(values: Sequence[float], gap: float, low: float, high: float) -> list
     return places
 
 
-def _clouds(places: dict[tuple[float, float], list[Point]], front: Sequence[tuple[float, float]]) -> list[Any]:
+def _sides(
+    places: Mapping[_Place, Sequence[Point]], across: tuple[float, float], up: tuple[float, float]
+) -> dict[_Place, str]:
+    """On which side of its dot each label stands, in a figure as wide as on a small screen; wider, it has more room."""
+
+    def pixels(value: float, ends: tuple[float, float], size: int) -> float:
+        return (value - ends[0]) / (ends[1] - ends[0]) * size
+
+    inner = [(pixels(x, across, FRONT_WIDTH), pixels(y, up, FRONT_HEIGHT - 110)) for x, y in places]
+    return dict(zip(places, sides_of(inner, [_label(points) for points in places.values()]), strict=True))
+
+
+def _clouds(
+    places: Mapping[_Place, Sequence[Point]], front: Sequence[_Place], sides: Mapping[_Place, str]
+) -> list[Any]:
     """The dots of each method, and those of the other models; what lies on one place has one label."""
     from plotly.graph_objects import Scatter
 
     methods = list(dict.fromkeys(point.method for points in places.values() for point in points if point.method))
-    sides = {place: ("top center", "bottom center")[index % 2] for index, place in enumerate(sorted(places))}
     traces = []
     for index, method in enumerate([None, *methods]):
         drawn = [place for place, points in places.items() if any(one.method == method for one in points)]

@@ -1,76 +1,30 @@
-"""The engine over HTTP: the verdicts of the model behind it, and what it does when that misbehaves."""
+"""The engine over HTTP: its verdicts are those of the model behind it."""
 
-import logging
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from backend.engines.base import EngineEvent, FeedbackDelta, ReadingDone
-from backend.engines.openai import BATCH_PIECE, FOLLOWED, Connection, OpenAIEngine
+from backend.engines.base import FeedbackDelta, ReadingDone
+from backend.engines.openai import BATCH_PIECE, FOLLOWED
 from backend.engines.tokenizer import PromptTokenizer
 from backend.engines.transformers import TransformersEngine
-from backend.errors import CancelledError, EngineError, InvalidInputError, ModelUnsupportedError, SettingsError
-from backend.prompts import AssayFormat, Prompt
-from backend.types import Finish, Item, Reading, Rubric, Sampling, Status
-from tests.conftest import free_port
-from tests.model_server import KEY, Fault, ModelServer
-from tests.tiny import make_tiny_model
-
-RUBRIC = Rubric("Is it kind?", ("cruel", "cold", "polite", "warm", "loving"))
-ITEM = Item("Say hello.", ("Hello, my dear friend!", "Go away."))
-FORMAT = AssayFormat()
-DIRECT = FORMAT.direct(ITEM, RUBRIC, 0)
-PAIR = FORMAT.pairwise(ITEM, RUBRIC, 0, 1)
-SHORT = Sampling(max_new_tokens=12)
-LONG = Sampling(max_new_tokens=40)
-VERDICT_ONLY = Sampling(feedback=False)
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tiny_model: Path) -> PromptTokenizer:
-    return PromptTokenizer(tiny_model)
-
-
-@pytest.fixture
-def server(tiny_model: Path) -> Iterator[ModelServer]:
-    with ModelServer(tiny_model) as server:
-        yield server
-
-
-@contextmanager
-def engine_of(
-    server: ModelServer, tokenizer: PromptTokenizer | None, *, key: str | None = KEY, **how: Any
-) -> Iterator[OpenAIEngine]:
-    connection = Connection(lambda: server.url, key, None, **{"silent_seconds": 5.0, **how})
-    engine = OpenAIEngine(connection, tokenizer)
-    try:
-        yield engine
-    finally:
-        engine.close()
-
-
-def events_of(engine: Any, prompts: list[Prompt], sampling: Sampling = SHORT) -> list[EngineEvent]:
-    return list(engine.read(prompts, sampling, threading.Event()))
-
-
-def readings(engine: Any, prompts: list[Prompt], sampling: Sampling = SHORT) -> list[Reading]:
-    done = {e.index: e.reading for e in events_of(engine, prompts, sampling) if isinstance(e, ReadingDone)}
-    return [done[index] for index in range(len(prompts))]
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen within five seconds"
-        time.sleep(0.01)
-
+from backend.errors import InvalidInputError
+from backend.types import Finish, Item, Sampling, Status
+from tests.engines.connected import (
+    DIRECT,
+    FORMAT,
+    LONG,
+    PAIR,
+    RUBRIC,
+    SHORT,
+    VERDICT_ONLY,
+    engine_of,
+    events_of,
+    readings,
+)
+from tests.model_server import Fault, ModelServer
 
 # Verdicts
 
@@ -270,162 +224,3 @@ def test_what_can_t_be_parsed_is_unparsed_with_its_text_kept(server: ModelServer
 def test_a_verdict_without_feedback_can_t_be_had_by_chat(server: ModelServer) -> None:
     with engine_of(server, None) as engine, pytest.raises(InvalidInputError, match="Choose to have feedback"):
         engine.check(DIRECT, VERDICT_ONLY)
-
-
-# Faults
-
-
-def test_a_wrong_key_is_named_by_its_variable_and_not_shown(
-    server: ModelServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    with pytest.raises(SettingsError, match="ASSAY_API_KEY was not accepted") as caught:
-        OpenAIEngine(Connection(lambda: server.url, "sk-wrong-one", None), None)
-    assert "sk-wrong-one" not in str(caught.value) + caplog.text
-
-
-def test_a_missing_key_is_asked_for(server: ModelServer) -> None:
-    with pytest.raises(SettingsError, match="ASSAY_API_KEY is not set"):
-        OpenAIEngine(Connection(lambda: server.url, None, None), None)
-
-
-def test_a_model_that_is_not_served_is_an_error_with_those_that_are(server: ModelServer) -> None:
-    with pytest.raises(SettingsError, match="serves tiny, and --model is 'huge'"):
-        OpenAIEngine(Connection(lambda: server.url, KEY, "huge"), None)
-
-
-def test_the_tokenizer_of_another_model_is_refused(server: ModelServer, tmp_path: Path) -> None:
-    other = make_tiny_model(tmp_path / "other", seed=1)
-    tokenizer = PromptTokenizer(other)
-    decode = tokenizer.decode
-    tokenizer.decode = lambda ids: decode(ids) + "!"  # type: ignore[method-assign]
-    with pytest.raises(ModelUnsupportedError, match="--tokenizer"):
-        OpenAIEngine(Connection(lambda: server.url, KEY, None), tokenizer)
-
-
-@pytest.mark.parametrize("fault", [Fault(status=500), Fault(status=503), Fault(cuts=True, after=2)])
-def test_what_fails_once_is_asked_again(server: ModelServer, tokenizer: PromptTokenizer, fault: Fault) -> None:
-    with engine_of(server, tokenizer) as engine:
-        (untroubled,) = readings(engine, [DIRECT])
-        server.faults = deque([fault])
-        (reading,) = readings(engine, [DIRECT])
-    assert (reading.feedback, reading.probabilities) == (untroubled.feedback, untroubled.probabilities)
-
-
-def test_a_429_is_waited_for_as_long_as_it_says(server: ModelServer, tokenizer: PromptTokenizer) -> None:
-    with engine_of(server, tokenizer) as engine:
-        server.faults = deque([Fault(status=429, headers={"Retry-After": "2"})])
-        began = time.monotonic()
-        readings(engine, [DIRECT])
-    assert time.monotonic() - began >= 2
-
-
-def test_an_endpoint_that_hangs_is_given_up(server: ModelServer, tokenizer: PromptTokenizer) -> None:
-    with engine_of(server, tokenizer, silent_seconds=0.3, tries=2) as engine:
-        server.faults = deque([Fault(hangs=2)] * 2)
-        with pytest.raises(EngineError, match="said nothing for too long"):
-            readings(engine, [DIRECT])
-
-
-def test_garbage_is_an_error_that_shows_it(server: ModelServer, tokenizer: PromptTokenizer) -> None:
-    with engine_of(server, tokenizer) as engine:
-        server.faults = deque([Fault(raw=b"<html>Sign in")])
-        with pytest.raises(EngineError, match="not JSON: <html>Sign in"):
-            readings(engine, [DIRECT])
-
-
-def test_json_that_is_no_completion_is_an_error(server: ModelServer, tokenizer: PromptTokenizer) -> None:
-    with engine_of(server, tokenizer) as engine:
-        server.faults = deque([Fault(raw=b"[1, 2]")])
-        with pytest.raises(EngineError, match="no completion"):
-            readings(engine, [DIRECT])
-
-
-def test_an_answer_of_another_model_is_no_verdict(server: ModelServer, tokenizer: PromptTokenizer) -> None:
-    with engine_of(server, tokenizer) as engine:
-        server.faults = deque([Fault(changes={"model": "tiny-v2"})])
-        with pytest.raises(EngineError, match="changed from tiny to tiny-v2"):
-            readings(engine, [DIRECT])
-
-
-def test_other_weights_under_the_same_name_are_no_verdict(server: ModelServer, tokenizer: PromptTokenizer) -> None:
-    with engine_of(server, tokenizer) as engine:
-        server.root = "somewhere/else"
-        with pytest.raises(EngineError, match=r"somewhere/tiny.*somewhere/else"):
-            readings(engine, [DIRECT])
-
-
-def test_where_the_name_says_which_weights_it_is_the_answers_alone_are_looked_at(
-    server: ModelServer, tokenizer: PromptTokenizer
-) -> None:
-    with engine_of(server, tokenizer, named_by_weights=True) as engine:
-        listed = server.listed
-        readings(engine, [DIRECT])
-        assert server.listed == listed
-        server.faults = deque([Fault(changes={"model": "tiny-v2"})])
-        with pytest.raises(EngineError, match="changed from tiny to tiny-v2"):
-            readings(engine, [DIRECT])
-
-
-def test_an_endpoint_that_fails_again_and_again_is_left_alone(
-    server: ModelServer, tokenizer: PromptTokenizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("backend.engines.endpoint_client.backoff", lambda number: 0.0)
-    with engine_of(server, tokenizer) as engine:
-        server.faults = deque([Fault(status=500)] * 20)
-        for _ in range(2):
-            with pytest.raises(EngineError):
-                readings(engine, [DIRECT])
-        asked = len(server.requests)
-        with pytest.raises(EngineError, match="left alone for"):
-            readings(engine, [DIRECT])
-    assert len(server.requests) == asked
-
-
-def test_nobody_there_is_an_error_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backend.engines.endpoint_client.backoff", lambda number: 0.0)
-    address = f"http://127.0.0.1:{free_port()}/v1"
-    with pytest.raises(EngineError, match=r"can't be reached.*--base-url"):
-        OpenAIEngine(Connection(lambda: address, None, None), None)
-
-
-# Cancelling, and many at once
-
-
-def test_cancelling_a_verdict_hangs_up_on_the_server(server: ModelServer, tokenizer: PromptTokenizer) -> None:
-    with engine_of(server, tokenizer) as engine:
-        server.slow = 0.1
-        cancel = threading.Event()
-        asked = engine.read([DIRECT, PAIR], Sampling(max_new_tokens=200), cancel)
-        next(asked)
-        cancel.set()
-        began = time.monotonic()
-        with pytest.raises(CancelledError):
-            list(asked)
-        assert time.monotonic() - began < 1
-        wait_for(lambda: server.cancelled == 2)
-        server.slow = 0.0
-        assert readings(engine, [DIRECT])[0].status is Status.READ
-
-
-def test_whoever_stops_listening_hangs_up_too(server: ModelServer, tokenizer: PromptTokenizer) -> None:
-    with engine_of(server, tokenizer) as engine:
-        server.slow = 0.1
-        asked = engine.read([DIRECT], Sampling(max_new_tokens=200), threading.Event())
-        next(asked)
-        asked.close()  # type: ignore[attr-defined]
-        wait_for(lambda: server.cancelled == 1)
-
-
-def test_several_prompts_are_asked_at_once_and_fewer_after_a_refusal(
-    server: ModelServer, tokenizer: PromptTokenizer
-) -> None:
-    prompts = [FORMAT.direct(Item("Say hello.", ("Hello " * n,)), RUBRIC, 0) for n in range(1, 13)]
-    with engine_of(server, tokenizer) as engine:
-        server.slow = 0.01
-        readings(engine, prompts)
-        assert 2 <= server.busiest <= 12
-        grown = engine._client.at_once.limit
-        server.faults = deque([Fault(status=429, headers={"Retry-After": "0"})])
-        readings(engine, [DIRECT])
-        assert engine._client.at_once.limit < grown
