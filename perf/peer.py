@@ -7,8 +7,8 @@ format, prompts (the peer's, in Mistral's conversation template, which it takes 
 peer's default (temperature 1, top-p .9) and greedy. The peer calls vLLM in its own process; ours asks the server
 that Assay starts, over HTTP. A score or winner that is there at the end is valid; the peer asks again, up to ten
 times, where it can't read one. Loads: items with an instruction each (direct, pairwise in one order), and four
-responses to each instruction (shared). Loading is timed for neither. At greedy the peer asks ten
-times for a text that its model never ends, which takes hours for 200 items in direct: --loads and --samplings.
+responses to each instruction (shared). Loading is timed for neither. At greedy the peer asks
+ten times for a text that its model never ends, which takes hours for 200 items in direct: hence --loads, --samplings.
 """
 
 import argparse

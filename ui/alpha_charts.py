@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 PANEL_HEIGHT = 230
 LABEL_PIXELS = 15
 """Least distance between the names of two baselines."""
-FRONT_WIDTH, FRONT_HEIGHT = 280, 360
-"""Pixels: of the Pareto front's inside on a small screen, and of the whole figure."""
+FRONT_HEIGHT = 360
+FRONT_INSIDE = 280, 250
+"""Pixels: how wide and how high the Pareto front is between its axes on a small screen."""
 _Place = tuple[float, float]
 """A model's mean figures by both formats: Pearson, accuracy."""
 FIGURES = {Mode.DIRECT: "Pearson", Mode.PAIRWISE: "Accuracy"}
@@ -260,7 +261,8 @@ def _sides(
     def pixels(value: float, ends: tuple[float, float], size: int) -> float:
         return (value - ends[0]) / (ends[1] - ends[0]) * size
 
-    inner = [(pixels(x, across, FRONT_WIDTH), pixels(y, up, FRONT_HEIGHT - 110)) for x, y in places]
+    width, height = FRONT_INSIDE
+    inner = [(pixels(x, across, width), pixels(y, up, height)) for x, y in places]
     return dict(zip(places, sides_of(inner, [_label(points) for points in places.values()]), strict=True))
 
 
